@@ -1,0 +1,66 @@
+namespace Sluice.Core;
+
+/// <summary>
+/// A stored matrix [rows, columns] as a backend reads it while it packs its own copy: row by row, in the stored type. Views
+/// re-order or restrict rows without copying, so that re-packing a checkpoint's layout costs no second pass and no memory.
+/// Implementations are safe to read from many threads at once.
+/// </summary>
+public abstract class MatrixSource
+{
+    /// <summary>Creates a source; <paramref name="name"/> is the tensor's name, for messages.</summary>
+    protected MatrixSource(string name, DType type, int rows, int columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
+        Name = name;
+        Type = type;
+        Rows = rows;
+        Columns = columns;
+    }
+
+    /// <summary>The tensor's name, for messages.</summary>
+    public string Name { get; }
+
+    /// <summary>How elements are stored: F32, F16, BF16 or F8E4M3.</summary>
+    public DType Type { get; }
+
+    /// <summary>Output features.</summary>
+    public int Rows { get; }
+
+    /// <summary>Input features.</summary>
+    public int Columns { get; }
+
+    /// <summary>Columns that share one scale, or 0 when the matrix has no scales. Only F8E4M3 has any.</summary>
+    public virtual int ScaleBlock => 0;
+
+    /// <summary>Stored bytes of all rows, without scales.</summary>
+    public long ByteLength => checked((long)Rows * RowBytes);
+
+    /// <summary>Stored bytes of a row.</summary>
+    public int RowBytes => checked(Columns * Type.Size());
+
+    /// <summary>
+    /// The stored bytes of a row. Either a view of the file or <paramref name="scratch"/>, which must hold
+    /// <see cref="RowBytes"/>; valid until the next call with the same scratch.
+    /// </summary>
+    public abstract ReadOnlySpan<byte> Row(int row, Span<byte> scratch);
+
+    /// <summary>
+    /// Fills <paramref name="scales"/> [ceil(columns / <see cref="ScaleBlock"/>)] with the factors of a row: element c is
+    /// worth its stored value times <c>scales[c / ScaleBlock]</c>.
+    /// </summary>
+    public virtual void RowScales(int row, Span<float> scales) => throw new NotSupportedException($"{Name} has no scales");
+
+    /// <summary>A view of chosen rows in a new order.</summary>
+    public MatrixSource SelectRows(int[] rows) => new RowSelection(this, rows);
+
+    private sealed class RowSelection(MatrixSource inner, int[] rows)
+        : MatrixSource(inner.Name, inner.Type, rows.Length, inner.Columns)
+    {
+        public override int ScaleBlock => inner.ScaleBlock;
+
+        public override ReadOnlySpan<byte> Row(int row, Span<byte> scratch) => inner.Row(rows[row], scratch);
+
+        public override void RowScales(int row, Span<float> scales) => inner.RowScales(rows[row], scales);
+    }
+}
