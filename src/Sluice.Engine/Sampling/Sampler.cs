@@ -88,23 +88,33 @@ public sealed class Sampler
         double uniform = sequence.NextUniform();
         int topK = options.TopK >= logits.Length ? 0 : options.TopK;
         if (topK is > 0 and <= LargestHeap)
-            return DrawFromHeap(logits, max, topK, options, uniform);
+            return DrawFromHeap(SelectIntoHeap(logits, max, topK, options), options, uniform);
+
         _weights.Compute(logits, max, options.Temperature);
-        return topK == 0 && options.TopP == 1 && options.MinP == 0
-            ? _weights.Draw(uniform * _weights.Total)
-            : DrawFromCandidates(logits, topK, options, uniform);
+        if (topK == 0 && options.TopP == 1 && options.MinP == 0)
+            return _weights.Draw(uniform * _weights.Total);
+
+        // A model that knows what it wants to say has its nucleus in a handful of tokens.
+        if (topK == 0 && options.TopP < 1 && SelectIntoHeap(logits, max, LargestHeap, options) >= options.TopP * _weights.Total)
+            return DrawFromHeap(_weights.Total, options, uniform);
+        return DrawFromCandidates(logits, topK, options, uniform);
     }
 
-    /// <summary>A small top-k: select and sort those, after which top-p and min-p only shorten the list.</summary>
-    private int DrawFromHeap(ReadOnlySpan<float> logits, float max, int topK, SamplingOptions options, double uniform)
+    /// <summary>Selects the <paramref name="count"/> likeliest, sorted, and their weights; returns the weights' sum.</summary>
+    private double SelectIntoHeap(ReadOnlySpan<float> logits, float max, int count, SamplingOptions options)
     {
-        _top.Select(logits, topK);
+        _top.Select(logits, count);
         ReadOnlySpan<float> selected = _top.Logits;
-        Span<double> weights = _topWeights.AsSpan(0, selected.Length);
-        double total = 0;
+        double sum = 0;
         for (int i = 0; i < selected.Length; i++)
-            total += weights[i] = Math.Exp((selected[i] - max) / options.Temperature);
+            sum += _topWeights[i] = Math.Exp((selected[i] - max) / options.Temperature);
+        return sum;
+    }
 
+    /// <summary>Draws from what is selected and sorted: top-p (of <paramref name="total"/>) and min-p only shorten the list.</summary>
+    private int DrawFromHeap(double total, SamplingOptions options, double uniform)
+    {
+        ReadOnlySpan<double> weights = _topWeights.AsSpan(0, _top.Ids.Length);
         double kept = 0, mass = options.TopP == 1 ? double.PositiveInfinity : options.TopP * total;
         int count = 0;
         while (count < weights.Length && kept < mass && weights[count] >= options.MinP)
