@@ -27,16 +27,24 @@ public static class StoredNumbers
         if (stored.Length != (long)values.Length * size)
             throw new ArgumentException($"expected {(long)values.Length * size} bytes for {values.Length} {type}, found {stored.Length}", nameof(stored));
 
-        for (int i = 0; i < values.Length; i++)
+        switch (type)
         {
-            ReadOnlySpan<byte> element = stored.Slice(i * size, size);
-            values[i] = type switch
-            {
-                DType.F32 => BinaryPrimitives.ReadSingleLittleEndian(element),
-                DType.F16 => (float)BinaryPrimitives.ReadHalfLittleEndian(element),
-                DType.BF16 => FromBF16(BinaryPrimitives.ReadUInt16LittleEndian(element)),
-                _ => FromF8E4M3(element[0]),
-            };
+            case DType.F32:
+                for (int i = 0; i < values.Length; i++)
+                    values[i] = BinaryPrimitives.ReadSingleLittleEndian(stored[(4 * i)..]);
+                break;
+            case DType.F16:
+                for (int i = 0; i < values.Length; i++)
+                    values[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(stored[(2 * i)..]);
+                break;
+            case DType.BF16:
+                for (int i = 0; i < values.Length; i++)
+                    values[i] = FromBF16(BinaryPrimitives.ReadUInt16LittleEndian(stored[(2 * i)..]));
+                break;
+            default:
+                for (int i = 0; i < values.Length; i++)
+                    values[i] = FromF8E4M3(stored[i]);
+                break;
         }
     }
 

@@ -79,6 +79,26 @@ public sealed record ExpectedOutputs
         static string Shape(IReadOnlyList<int> shape) => $"[{string.Join(", ", shape)}]";
     }
 
+    /// <summary>
+    /// The same for the first <paramref name="tokens"/> of the sequence: what is expected at its end, and hidden states, which
+    /// may be of its end, are left out.
+    /// </summary>
+    public ExpectedOutputs Prefix(int tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tokens);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, InputIds.Length);
+        return this with
+        {
+            InputIds = InputIds[..tokens],
+            Logits = Logits?[..(Logits.Length / InputIds.Length * tokens)],
+            LastLogits = null,
+            NegativeLogLikelihood = NegativeLogLikelihood?[..(tokens - 1)],
+            Argmax = Argmax?[..tokens],
+            Hidden = null,
+            HiddenTokens = 0,
+        };
+    }
+
     /// <summary>The smallest model that can run the sequence in steps of <paramref name="chunk"/> tokens.</summary>
     public ModelOptions Options(int chunk)
     {
