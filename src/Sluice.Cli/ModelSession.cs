@@ -49,6 +49,9 @@ internal sealed class ModelSession : IAsyncDisposable
 
     public GenerationDefaults Defaults { get; }
 
+    /// <summary>Ids that end a generation: generation_config.json's, else config.json's.</summary>
+    public IReadOnlyList<int> EndOfText => Defaults.EndOfText.Count > 0 ? Defaults.EndOfText : Config.EndOfText;
+
     public InferenceEngine Engine { get; }
 
     public static ModelSession Load(SessionOptions options, CancellationToken cancellation)
