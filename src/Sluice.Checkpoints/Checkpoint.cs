@@ -14,8 +14,11 @@ namespace Sluice.Checkpoints;
 /// </remarks>
 public sealed class Checkpoint : TensorStore
 {
-    /// <summary>Longest JSON file that is read: 20 times the index of the largest model here.</summary>
-    internal const long MaxJsonBytes = 256L << 20;
+    /// <summary>Longest configuration that is read, 100 times any real one: parsed JSON can take six times its text.</summary>
+    internal const long MaxConfigBytes = 4L << 20;
+
+    /// <summary>Longest index that is read, eight times that of 74,000 tensors.</summary>
+    internal const long MaxIndexBytes = 64L << 20;
 
     private const string SingleFile = "model.safetensors";
     private const string IndexFile = "model.safetensors.index.json";
@@ -63,10 +66,10 @@ public sealed class Checkpoint : TensorStore
         if (!Directory.Exists(folder))
             throw new CheckpointException($"{folder}: there is no such folder");
 
-        ModelConfig config = ModelConfigReader.Read(ReadJson(folder, "config.json"));
+        ModelConfig config = ModelConfigReader.Read(ReadJson(folder, "config.json", MaxConfigBytes));
         string generationPath = Path.Combine(folder, "generation_config.json");
         GenerationDefaults generation =
-            File.Exists(generationPath) ? GenerationDefaults.Read(ReadJson(folder, "generation_config.json")) : GenerationDefaults.None;
+            File.Exists(generationPath) ? GenerationDefaults.Read(ReadJson(folder, "generation_config.json", MaxConfigBytes)) : GenerationDefaults.None;
 
         var files = new List<MappedFile>();
         try
@@ -98,13 +101,6 @@ public sealed class Checkpoint : TensorStore
         if (offset < 0 || count < 0 || offset > tensor.ByteLength - count)
             throw new ArgumentOutOfRangeException(nameof(offset), $"{tensor.Name}: {count} bytes from {offset} are not in its {tensor.ByteLength}");
         return _files[tensor.Shard].Span(tensor.Offset + offset, count);
-    }
-
-    /// <inheritdoc/>
-    public override void Prefetch(TensorInfo tensor)
-    {
-        ArgumentNullException.ThrowIfNull(tensor);
-        _files[tensor.Shard].Advise(FileAccessAdvice.WillNeed, tensor.Offset, tensor.ByteLength);
     }
 
     /// <inheritdoc/>
@@ -143,7 +139,7 @@ public sealed class Checkpoint : TensorStore
         if (!File.Exists(Path.Combine(folder, IndexFile)))
             throw new CheckpointException($"{folder}: has neither {SingleFile} nor {IndexFile}");
 
-        ShardIndex index = ShardIndex.Parse(ReadJson(folder, IndexFile), IndexFile);
+        ShardIndex index = ShardIndex.Parse(ReadJson(folder, IndexFile, MaxIndexBytes), IndexFile);
         string[] missing = [.. index.Files.Where(file => !File.Exists(Path.Combine(folder, file)))];
         if (missing.Length > 0)
             throw Several(IndexFile, [.. missing.Select(file => $"shard {Printable.Quote(file)} is not in {folder}")]);
@@ -198,11 +194,11 @@ public sealed class Checkpoint : TensorStore
         return config;
     }
 
-    private static byte[] ReadJson(string folder, string name)
+    private static byte[] ReadJson(string folder, string name, long limit)
     {
         using MappedFile file = Map(Path.Combine(folder, name));
-        if (file.Length > MaxJsonBytes)
-            throw new CheckpointException($"{name}: is {file.Length} bytes long; at most {MaxJsonBytes} are read");
+        if (file.Length > limit)
+            throw new CheckpointException($"{name}: is {file.Length} bytes long; at most {limit} are read");
         return file.Span(0, (int)file.Length).ToArray();
     }
 

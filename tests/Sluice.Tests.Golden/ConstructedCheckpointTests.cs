@@ -157,6 +157,37 @@ public sealed class ConstructedCheckpointTests(ITestOutputHelper output)
         Assert.Equal("model.language_model.", model.Config.WeightPrefix);
     }
 
+    /// <summary>Experts stacked in one tensor, as BF16 checkpoints of Qwen3.5 have them, are the experts one by one.</summary>
+    [Theory]
+    [MemberData(nameof(Backends))]
+    public void Stacked_experts_are_the_same_experts(string backend)
+    {
+        CheckpointBuilder single = new(Hybrid("qwen3_5_moe_text"), seed: 6);
+        using TemporaryFolder one = new();
+        using TemporaryFolder all = new();
+        single.Save(one.Path);
+        Dictionary<string, StoredTensor> tensors = single.Tensors
+            .Where(t => !t.Key.Contains(".experts.", StringComparison.Ordinal)).ToDictionary(t => t.Key, t => t.Value);
+        MoeConfig moe = single.Config.Moe!;
+        for (int layer = 0; layer < single.Config.LayerCount; layer++)
+        {
+            string name = $"model.layers.{layer}.mlp.experts.";
+            byte[] gateUp = [.. Each(e => [.. Bytes($"{name}{e}.gate_proj"), .. Bytes($"{name}{e}.up_proj")])];
+            byte[] down = [.. Each(e => Bytes($"{name}{e}.down_proj"))];
+            tensors.Add(name + "gate_up_proj", new StoredTensor(DType.BF16, [moe.Experts, 2 * moe.IntermediateSize, single.Config.HiddenSize], gateUp));
+            tensors.Add(name + "down_proj", new StoredTensor(DType.BF16, [moe.Experts, single.Config.HiddenSize, moe.IntermediateSize], down));
+        }
+
+        File.WriteAllText(all.At("config.json"), single.Json.ToJsonString());
+        TensorFile.Write(all.At("model.safetensors"), tensors);
+        int[] ids = Ids(single.Config);
+        Assert.Equal(Run(backend, one.Path, ids, 50), Run(backend, all.Path, ids, 50));
+
+        IEnumerable<byte> Each(Func<int, byte[]> expert) => Enumerable.Range(0, moe.Experts).SelectMany(expert);
+
+        byte[] Bytes(string name) => single.Tensors[name + ".weight"].Bytes;
+    }
+
     /// <summary>Some tied checkpoints store the head a second time; it is the embedding that counts, and the copy is no surplus.</summary>
     [Theory]
     [MemberData(nameof(Backends))]

@@ -46,7 +46,7 @@ public sealed record GenerationDefaults
     /// <exception cref="ConfigurationException">It is not JSON, or a field has an impossible value.</exception>
     public static GenerationDefaults Read(ReadOnlySpan<byte> json)
     {
-        var fields = Configuration.JsonFields.Parse(json, "generation_config.json", out JsonDocument document);
+        var fields = Configuration.JsonFields.Parse(json.ToArray(), "generation_config.json", out JsonDocument document);
         using (document)
         {
             return new GenerationDefaults

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
 using Sluice.Core;
@@ -25,12 +24,12 @@ internal readonly struct JsonFields
     }
 
     /// <summary>Parses a whole file; the caller disposes the document after the last field is read.</summary>
-    internal static JsonFields Parse(ReadOnlySpan<byte> json, string file, out JsonDocument document)
+    internal static JsonFields Parse(ReadOnlyMemory<byte> json, string file, out JsonDocument document)
     {
         // A byte-order mark is not JSON, but editors leave it.
-        if (json.StartsWith("\uFEFF"u8))
+        if (json.Span.StartsWith("\uFEFF"u8))
             json = json[3..];
-        if (!Utf8.IsValid(json))
+        if (!Utf8.IsValid(json.Span))
             throw new ConfigurationException($"{file} is not UTF-8");
 
         document = ParseDocument(json, file);
@@ -121,18 +120,6 @@ internal readonly struct JsonFields
         return strings;
     }
 
-    /// <summary>Every field of the object whose value is a string; an error for any other value.</summary>
-    internal IEnumerable<KeyValuePair<string, string>> StringPairs()
-    {
-        foreach (JsonProperty property in _element.EnumerateObject())
-        {
-            string name = Name(property);
-            if (property.Value.ValueKind != JsonValueKind.String)
-                throw Wrong(Printable.Quote(name), "a string", property.Value);
-            yield return new(name, Text(Printable.Quote(name), property.Value));
-        }
-    }
-
     internal ConfigurationException Missing(string name) => Error(name, "is missing");
 
     internal ConfigurationException Error(string name, string problem) => new($"{_path}{name}: {problem}");
@@ -162,18 +149,6 @@ internal readonly struct JsonFields
         }
     }
 
-    private string Name(JsonProperty property)
-    {
-        try
-        {
-            return property.Name;
-        }
-        catch (InvalidOperationException e)
-        {
-            throw new ConfigurationException($"{_path}a name is not valid Unicode", e);
-        }
-    }
-
     private static string Describe(JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.Object => "an object",
@@ -182,12 +157,12 @@ internal readonly struct JsonFields
         _ => Printable.Quote(value.GetRawText()),
     };
 
-    private static JsonDocument ParseDocument(ReadOnlySpan<byte> json, string file)
+    private static JsonDocument ParseDocument(ReadOnlyMemory<byte> json, string file)
     {
         try
         {
             return JsonDocument.Parse(
-                Encoding.UTF8.GetString(json), new JsonDocumentOptions { MaxDepth = MaxDepth, AllowDuplicateProperties = false });
+                json, new JsonDocumentOptions { MaxDepth = MaxDepth, AllowDuplicateProperties = false });
         }
         catch (JsonException e)
         {

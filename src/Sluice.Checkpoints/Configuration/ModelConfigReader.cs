@@ -30,7 +30,7 @@ public static class ModelConfigReader
     /// <exception cref="ConfigurationException">It is malformed, impossible, or asks for what is not implemented.</exception>
     public static ModelConfig Read(ReadOnlySpan<byte> configJson)
     {
-        JsonFields top = JsonFields.Parse(configJson, "config.json", out JsonDocument document);
+        JsonFields top = JsonFields.Parse(configJson.ToArray(), "config.json", out JsonDocument document);
         using (document)
         {
             return Read(top);

@@ -56,6 +56,31 @@ public sealed class WeightPlan
     public MatrixSource? OptionalMatrix(string name, int rows, int columns) => Has(name) ? Matrix(name, rows, columns) : null;
 
     /// <summary>
+    /// <paramref name="count"/> matrices stored as one tensor [count, rows, columns], as BF16 checkpoints of Qwen3.5 store their
+    /// experts: <c>mlp.experts.gate_up_proj</c> (gate above up) and <c>mlp.experts.down_proj</c>.
+    /// </summary>
+    public MatrixSource[] MatrixStack(string name, int count, int rows, int columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
+        TensorInfo? tensor = Take(name, [count, rows, columns], Config.WeightType);
+        if (tensor is not null && !Floats.CanWiden(tensor.Type))
+        {
+            Problem(name, $"expected F32, F16 or BF16, found {tensor.TypeName}");
+            tensor = null;
+        }
+
+        var matrices = new MatrixSource[count];
+        for (int i = 0; i < count; i++)
+        {
+            matrices[i] = tensor is null
+                ? new MissingMatrix(name, rows, columns)
+                : new StoredMatrix(_store, tensor, rows, columns, (long)i * rows);
+        }
+
+        return matrices;
+    }
+
+    /// <summary>
     /// A small tensor, read at once, as float32. NaN or infinity in it is a problem; when the tensor is at fault the values
     /// are zeros.
     /// </summary>
@@ -96,6 +121,9 @@ public sealed class WeightPlan
         ArgumentException.ThrowIfNullOrEmpty(prefix);
         _skipped.Add(prefix);
     }
+
+    /// <summary>Declares that a tensor is read by other means than this plan's.</summary>
+    internal void Use(string name) => _used.Add(name);
 
     /// <summary>Files work for <see cref="Load"/>: any order, any thread, once.</summary>
     /// <param name="what">What it loads, for progress and errors.</param>

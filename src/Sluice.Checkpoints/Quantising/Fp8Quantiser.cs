@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Quantising;
@@ -29,26 +28,38 @@ public static class Fp8Quantiser
         if (source.Config.Fp8Block is not null)
             throw new CheckpointException($"{source.Folder}: expected weights that are not quantised, found FP8");
         Directory.CreateDirectory(folder);
-        List<OutgoingTensor> tensors = [];
+        List<TensorDeclaration> tensors = [];
+        Dictionary<string, Action<SafetensorsWriter>> contents = new(StringComparer.Ordinal);
         List<string> kept = [];
-        foreach (TensorInfo tensor in source.Tensors)
+        foreach (TensorInfo tensor in source.Tensors.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
         {
             if (tensor.Shape.Count == 2 && Floats.CanWiden(tensor.Type) && RandomWeights.IsQuantised(tensor.Name))
             {
                 Fp8Matrix matrix = new(source, tensor);
-                tensors.Add(new OutgoingTensor(tensor.Name, DType.F8E4M3, tensor.Shape, matrix.WriteElements));
-                tensors.Add(new OutgoingTensor(tensor.Name + "_scale_inv", DType.F32, matrix.ScaleShape, matrix.WriteScales));
+                Declare(tensor.Name, DType.F8E4M3, tensor.Shape, matrix.WriteElements);
+                Declare(tensor.Name + "_scale_inv", DType.F32, matrix.ScaleShape, matrix.WriteScales);
                 continue;
             }
 
             if (tensor.Type == DType.Other)
                 throw new CheckpointException($"{tensor.Name}: {tensor.TypeName} cannot be copied");
-            tensors.Add(new OutgoingTensor(tensor.Name, tensor.Type, tensor.Shape, stream => Copy(source, tensor, stream)));
+            Declare(tensor.Name, tensor.Type, tensor.Shape, writer => Copy(source, tensor, writer));
             if (IsUnquantisedModule(tensor))
                 kept.Add(tensor.Name[..^".weight".Length]);
         }
 
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors, cancellation);
+        using (SafetensorsWriter writer = SafetensorsWriter.Create(
+            Path.Combine(folder, "model.safetensors"), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" }))
+        {
+            foreach (TensorInfo tensor in writer.Tensors)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                contents[tensor.Name](writer);
+            }
+
+            writer.Complete();
+        }
+
         foreach (string name in CopiedFiles)
         {
             if (File.Exists(Path.Combine(source.Folder, name)))
@@ -57,6 +68,12 @@ public static class Fp8Quantiser
 
         kept.Sort(StringComparer.Ordinal);
         File.WriteAllBytes(Path.Combine(folder, "config.json"), WithQuantisation(Path.Combine(source.Folder, "config.json"), kept));
+
+        void Declare(string name, DType type, IReadOnlyList<int> shape, Action<SafetensorsWriter> write)
+        {
+            tensors.Add(new TensorDeclaration(name, type, shape));
+            contents.Add(name, write);
+        }
     }
 
     private static bool IsUnquantisedModule(TensorInfo tensor) =>
@@ -64,12 +81,12 @@ public static class Fp8Quantiser
         && tensor.Name.EndsWith(".weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("embed", StringComparison.Ordinal);
 
-    private static void Copy(Checkpoint source, TensorInfo tensor, Stream stream)
+    private static void Copy(Checkpoint source, TensorInfo tensor, SafetensorsWriter writer)
     {
         const int Piece = 1 << 20;
         byte[] scratch = new byte[(int)Math.Min(Piece, tensor.ByteLength)];
         for (long offset = 0; offset < tensor.ByteLength; offset += Piece)
-            stream.Write(source.Bytes(tensor, offset, (int)Math.Min(Piece, tensor.ByteLength - offset), scratch));
+            writer.Write(source.Bytes(tensor, offset, (int)Math.Min(Piece, tensor.ByteLength - offset), scratch));
     }
 
     /// <summary>The configuration with a <c>quantization_config</c> at its end.</summary>
@@ -109,9 +126,9 @@ public static class Fp8Quantiser
 
         public int[] ScaleShape => [(_rows + Block - 1) / Block, (_columns + Block - 1) / Block];
 
-        public void WriteScales(Stream stream) => EachBand((band, scales) => stream.Write(MemoryMarshal.AsBytes<float>(scales)));
+        public void WriteScales(SafetensorsWriter writer) => EachBand((band, scales) => writer.Write(MemoryMarshal.AsBytes<float>(scales)));
 
-        public void WriteElements(Stream stream)
+        public void WriteElements(SafetensorsWriter writer)
         {
             byte[] row = new byte[_columns];
             EachBand((band, scales) =>
@@ -120,7 +137,7 @@ public static class Fp8Quantiser
                 {
                     for (int c = 0; c < _columns; c++)
                         row[c] = StoredNumbers.ToF8E4M3(band[start + c] / scales[c / Block]);
-                    stream.Write(row);
+                    writer.Write(row);
                 }
             });
         }

@@ -1,17 +1,18 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Text.Json;
+using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
 
-namespace Sluice.Checkpoints.Safetensors;
+namespace Sluice.Checkpoints;
 
-/// <summary>A tensor on its way into a file.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Type">How elements are stored; not <see cref="DType.Other"/>.</param>
-/// <param name="Shape">Its dimensions.</param>
-/// <param name="Write">Writes exactly its bytes, row-major.</param>
-public sealed record OutgoingTensor(string Name, DType Type, IReadOnlyList<int> Shape, Action<Stream> Write)
+/// <summary>A tensor that is to be written.</summary>
+/// <param name="Name">Its name; unique in a file.</param>
+/// <param name="Type">How elements are stored.</param>
+/// <param name="Shape">Its dimensions, row-major; empty for a scalar.</param>
+public sealed record TensorDeclaration(string Name, DType Type, IReadOnlyList<int> Shape)
 {
-    /// <summary>Bytes it takes.</summary>
+    /// <summary>Bytes of its data.</summary>
     public long ByteLength
     {
         get
@@ -25,64 +26,116 @@ public sealed record OutgoingTensor(string Name, DType Type, IReadOnlyList<int> 
 }
 
 /// <summary>
-/// Writes a safetensors file as the Python library does, byte for byte: wider types first so that all are aligned, then by name;
-/// metadata <c>format: pt</c>. Tensors are made while they are written, so that none has to be held.
+/// Writes a safetensors file of any size, data streamed after the header. Wider types come first, so that every tensor is
+/// aligned to its elements. The file appears under its name only when it is complete.
 /// </summary>
-public static class SafetensorsWriter
+public sealed class SafetensorsWriter : IDisposable
 {
-    private const int LengthBytes = 8;
+    private const int HeaderAlignment = 8;
+    private const int BufferBytes = 1 << 20;
 
-    /// <summary>The library's order of types, widest last.</summary>
-    private static readonly DType[] Order =
-        [DType.Bool, DType.U8, DType.I8, DType.F8E4M3, DType.I16, DType.F16, DType.BF16, DType.I32, DType.F32, DType.F64, DType.I64];
+    private readonly string _path;
+    private readonly FileStream _stream;
+    private readonly long _length;
+    private bool _completed;
 
-    /// <summary>Writes <paramref name="path"/>; it appears under that name only when it is complete.</summary>
-    /// <exception cref="ArgumentException">Two tensors have one name, or one has a type that cannot be written.</exception>
-    public static void Write(string path, IEnumerable<OutgoingTensor> tensors, CancellationToken cancellation = default)
+    private SafetensorsWriter(string path, FileStream stream, IReadOnlyList<TensorInfo> tensors, long length)
     {
-        OutgoingTensor[] sorted = [.. tensors.OrderByDescending(t => Rank(t)).ThenBy(t => t.Name, StringComparer.Ordinal)];
-        byte[] header = Header(sorted);
-        string unfinished = path + ".partial";
+        _path = path;
+        _stream = stream;
+        Tensors = tensors;
+        _length = length;
+    }
+
+    /// <summary>The tensors in the order in which their data must be written.</summary>
+    public IReadOnlyList<TensorInfo> Tensors { get; }
+
+    /// <summary>Begins a file, or replaces one.</summary>
+    /// <param name="path">Where it will be.</param>
+    /// <param name="tensors">Everything it will hold.</param>
+    /// <param name="metadata">Free-form strings for <c>__metadata__</c>.</param>
+    public static SafetensorsWriter Create(
+        string path, IEnumerable<TensorDeclaration> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(tensors);
+        TensorDeclaration[] ordered = [.. tensors.OrderByDescending(tensor => tensor.Type.Size())];
+        byte[] header = Header(ordered, metadata);
+        long offset = SafetensorsHeader.LengthBytes + header.Length;
+        var places = new TensorInfo[ordered.Length];
+        for (int i = 0; i < ordered.Length; i++)
+        {
+            places[i] = new TensorInfo(ordered[i].Name, ordered[i].Type, ordered[i].Shape, Shard: 0, offset, ordered[i].ByteLength);
+            offset = checked(offset + ordered[i].ByteLength);
+        }
+
+        var stream = new FileStream(Unfinished(path), FileMode.Create, FileAccess.Write, FileShare.None, BufferBytes);
         try
         {
-            using (FileStream file = new(unfinished, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 1 << 20))
-            {
-                file.Write(header);
-                foreach (OutgoingTensor tensor in sorted)
-                {
-                    cancellation.ThrowIfCancellationRequested();
-                    long end = file.Position + tensor.ByteLength;
-                    tensor.Write(file);
-                    if (file.Position != end)
-                        throw new InvalidOperationException($"{tensor.Name}: {tensor.ByteLength + file.Position - end} bytes were written; expected {tensor.ByteLength}");
-                }
-            }
-
-            File.Move(unfinished, path, overwrite: true);
+            Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
+            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+            stream.Write(length);
+            stream.Write(header);
+            return new SafetensorsWriter(path, stream, places, offset);
         }
         catch
         {
-            File.Delete(unfinished);
+            stream.Dispose();
+            File.Delete(Unfinished(path));
             throw;
         }
     }
 
-    private static byte[] Header(OutgoingTensor[] tensors)
+    /// <summary>Appends data, in the order of <see cref="Tensors"/>; pieces may be of any size.</summary>
+    public void Write(ReadOnlySpan<byte> data)
     {
-        using MemoryStream header = new();
-        header.Write(stackalloc byte[LengthBytes]);
-        using (Utf8JsonWriter json = new(header))
+        if (data.Length > _length - _stream.Position)
+            throw new InvalidOperationException($"{_path}: {data.Length} bytes are more than the declared tensors have left");
+        _stream.Write(data);
+    }
+
+    /// <summary>Ends the file and gives it its name.</summary>
+    /// <exception cref="InvalidOperationException">Data is missing.</exception>
+    public void Complete()
+    {
+        if (_stream.Position != _length)
+            throw new InvalidOperationException($"{_path}: {_length - _stream.Position} bytes of the declared tensors were not written");
+        _stream.Flush(flushToDisk: true);
+        _stream.Dispose();
+        File.Move(Unfinished(_path), _path, overwrite: true);
+        _completed = true;
+    }
+
+    /// <summary>Discards the file unless it is complete.</summary>
+    public void Dispose()
+    {
+        _stream.Dispose();
+        if (!_completed)
+            File.Delete(Unfinished(_path));
+    }
+
+    /// <summary>The header without its length, padded so that the data begins at a multiple of 8.</summary>
+    internal static byte[] Header(IReadOnlyList<TensorDeclaration> tensors, IReadOnlyDictionary<string, string>? metadata)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
-            json.WriteStartObject("__metadata__");
-            json.WriteString("format", "pt");
-            json.WriteEndObject();
-            HashSet<string> names = new(StringComparer.Ordinal);
-            long offset = 0;
-            foreach (OutgoingTensor tensor in tensors)
+            if (metadata is not null)
+            {
+                json.WriteStartObject("__metadata__");
+                foreach ((string key, string value) in metadata)
+                    json.WriteString(key, value);
+                json.WriteEndObject();
+            }
+
+            long begin = 0;
+            var names = new HashSet<string>(StringComparer.Ordinal) { "__metadata__" };
+            foreach (TensorDeclaration tensor in tensors)
             {
                 if (!names.Add(tensor.Name))
-                    throw new ArgumentException($"two tensors are named {tensor.Name}", nameof(tensors));
+                    throw new ArgumentException($"tensor {tensor.Name} is declared twice, or has a reserved name", nameof(tensors));
+                long end = checked(begin + tensor.ByteLength);
                 json.WriteStartObject(tensor.Name);
                 json.WriteString("dtype", StoredType.NameOf(tensor.Type));
                 json.WriteStartArray("shape");
@@ -90,26 +143,24 @@ public static class SafetensorsWriter
                     json.WriteNumberValue(dimension);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
-                json.WriteNumberValue(offset);
-                offset = checked(offset + tensor.ByteLength);
-                json.WriteNumberValue(offset);
+                json.WriteNumberValue(begin);
+                json.WriteNumberValue(end);
                 json.WriteEndArray();
                 json.WriteEndObject();
+                begin = end;
             }
 
             json.WriteEndObject();
         }
 
-        while (header.Length % LengthBytes != 0)
-            header.WriteByte((byte)' ');
-        byte[] bytes = header.ToArray();
-        BinaryPrimitives.WriteInt64LittleEndian(bytes, bytes.Length - LengthBytes);
-        return bytes;
+        if (buffer.WrittenCount > SafetensorsHeader.MaxHeaderBytes - HeaderAlignment)
+            throw new ArgumentException($"the header would take {buffer.WrittenCount} bytes, more than the specification allows", nameof(tensors));
+        int padded = (buffer.WrittenCount + HeaderAlignment - 1) / HeaderAlignment * HeaderAlignment;
+        var header = new byte[padded];
+        buffer.WrittenSpan.CopyTo(header);
+        header.AsSpan(buffer.WrittenCount).Fill((byte)' ');
+        return header;
     }
 
-    private static int Rank(OutgoingTensor tensor)
-    {
-        int rank = Array.IndexOf(Order, tensor.Type);
-        return rank >= 0 ? rank : throw new ArgumentException($"{tensor.Name}: {tensor.Type} cannot be written", nameof(tensor));
-    }
+    private static string Unfinished(string path) => path + ".unfinished";
 }
