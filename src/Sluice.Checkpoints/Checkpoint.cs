@@ -104,13 +104,6 @@ public sealed class Checkpoint : TensorStore
     }
 
     /// <inheritdoc/>
-    public override void Prefetch(TensorInfo tensor)
-    {
-        ArgumentNullException.ThrowIfNull(tensor);
-        _files[tensor.Shard].Advise(FileAccessAdvice.WillNeed, tensor.Offset, tensor.ByteLength);
-    }
-
-    /// <inheritdoc/>
     public override void CheckUnchanged()
     {
         foreach (MappedFile file in _files)

@@ -29,11 +29,6 @@ public abstract class TensorStore : IDisposable
     /// </summary>
     public abstract ReadOnlySpan<byte> Bytes(TensorInfo tensor, long offset, int count, Span<byte> scratch);
 
-    /// <summary>Announces that a tensor will be read soon. A hint.</summary>
-    public virtual void Prefetch(TensorInfo tensor)
-    {
-    }
-
     /// <summary>Throws when what the tensors are read from has changed since it was opened.</summary>
     /// <exception cref="CheckpointException">A file has been cut short.</exception>
     public virtual void CheckUnchanged()

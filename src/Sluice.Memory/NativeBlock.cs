@@ -50,9 +50,9 @@ internal readonly unsafe struct NativeBlock
     /// </summary>
     private static void RefuseWhatCannotFit(string purpose, long bytes)
     {
-        long total = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        long total = SystemMemory.TotalBytes;
         long reserved = ArenaRegistry.TotalReservedBytes;
-        if (total > 0 && reserved + bytes > total)
+        if (reserved + bytes > total)
         {
             throw OutOfMemory(purpose, bytes, string.Create(
                 CultureInfo.InvariantCulture, $"{Mebibytes(reserved)} MiB are in use and this machine has {Mebibytes(total)} MiB"));

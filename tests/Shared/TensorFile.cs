@@ -22,6 +22,9 @@ public sealed record StoredTensor(DType Type, long[] Shape, byte[] Bytes)
 
     public static StoredTensor I32(int[] values, params long[] shape) => new(DType.I32, shape, MemoryMarshal.AsBytes<int>(values).ToArray());
 
+    public static StoredTensor F16(float[] values, params long[] shape) =>
+        new(DType.F16, shape, MemoryMarshal.AsBytes<Half>(Array.ConvertAll(values, value => (Half)value)).ToArray());
+
     public static StoredTensor BF16(float[] values, params long[] shape)
     {
         byte[] bytes = new byte[values.Length * 2];

@@ -122,6 +122,9 @@ public sealed class WeightPlan
         _skipped.Add(prefix);
     }
 
+    /// <summary>Declares that a tensor is read by other means than this plan's.</summary>
+    internal void Use(string name) => _used.Add(name);
+
     /// <summary>Files work for <see cref="Load"/>: any order, any thread, once.</summary>
     /// <param name="what">What it loads, for progress and errors.</param>
     /// <param name="bytes">Stored bytes it will read.</param>

@@ -30,20 +30,11 @@ internal sealed class WeightLoader(WeightPlan plan, IBackend backend, ModelConfi
     public Pending<Matrix> GateUp(string name, int width) => Matrix(
         name + ".gate_up", MatrixUse.Linear, Source(name + ".gate_proj", width, config.HiddenSize), Source(name + ".up_proj", width, config.HiddenSize));
 
-    /// <summary>Packs a layer's experts.</summary>
+    /// <summary>Packs a layer's experts, stored one by one or, in some checkpoints of Qwen3.5, stacked.</summary>
     public Pending<ExpertWeights> Experts(string name, MoeConfig shape)
     {
-        ExpertSource[] sources = new ExpertSource[shape.Experts];
-        long bytes = 0;
-        for (int e = 0; e < sources.Length; e++)
-        {
-            sources[e] = new ExpertSource(
-                Source($"{name}.{e}.gate_proj", shape.IntermediateSize, config.HiddenSize),
-                Source($"{name}.{e}.up_proj", shape.IntermediateSize, config.HiddenSize),
-                Source($"{name}.{e}.down_proj", config.HiddenSize, shape.IntermediateSize));
-            bytes += sources[e].Gate.ByteLength + sources[e].Up.ByteLength + sources[e].Down.ByteLength;
-        }
-
+        ExpertSource[] sources = plan.Has(name + ".gate_up_proj") ? StackedExperts(name, shape) : SingleExperts(name, shape);
+        long bytes = sources.Sum(source => source.Gate.ByteLength + source.Up.ByteLength + source.Down.ByteLength);
         Pending<ExpertWeights> experts = new();
         plan.Job(name, bytes, () => experts.Value = backend.LoadExperts(sources));
         return experts;
@@ -73,6 +64,33 @@ internal sealed class WeightLoader(WeightPlan plan, IBackend backend, ModelConfi
     {
         float centre = config.ZeroCentredNorm ? 1f : 0f;
         return Vector(Array.ConvertAll(plan.Vector(name + ".weight", width), value => value + centre));
+    }
+
+    private ExpertSource[] SingleExperts(string name, MoeConfig shape)
+    {
+        ExpertSource[] sources = new ExpertSource[shape.Experts];
+        for (int e = 0; e < sources.Length; e++)
+        {
+            sources[e] = new ExpertSource(
+                Source($"{name}.{e}.gate_proj", shape.IntermediateSize, config.HiddenSize),
+                Source($"{name}.{e}.up_proj", shape.IntermediateSize, config.HiddenSize),
+                Source($"{name}.{e}.down_proj", config.HiddenSize, shape.IntermediateSize));
+        }
+
+        return sources;
+    }
+
+    /// <summary>Gate over up as one tensor [experts, 2 * width, hidden], down as [experts, hidden, width].</summary>
+    private ExpertSource[] StackedExperts(string name, MoeConfig shape)
+    {
+        MatrixSource[] gateUp = plan.MatrixStack(name + ".gate_up_proj", shape.Experts, 2 * shape.IntermediateSize, config.HiddenSize);
+        MatrixSource[] down = plan.MatrixStack(name + ".down_proj", shape.Experts, config.HiddenSize, shape.IntermediateSize);
+        int[] gateRows = [.. Enumerable.Range(0, shape.IntermediateSize)];
+        int[] upRows = [.. Enumerable.Range(shape.IntermediateSize, shape.IntermediateSize)];
+        ExpertSource[] sources = new ExpertSource[shape.Experts];
+        for (int e = 0; e < sources.Length; e++)
+            sources[e] = new ExpertSource(gateUp[e].SelectRows(gateRows), gateUp[e].SelectRows(upRows), down[e]);
+        return sources;
     }
 
     // The plan reads vectors while it is made, so there is nothing left to do in parallel.
