@@ -1,0 +1,321 @@
+using System.Text.Json;
+using System.Text.Unicode;
+using Sluice.Core;
+
+namespace Sluice.Checkpoints.Safetensors;
+
+/// <summary>
+/// The front of a safetensors file: 8 bytes with the little-endian length of a JSON object, the object (padded with spaces),
+/// then the data. The object maps each tensor's name to its <c>dtype</c>, <c>shape</c> and <c>data_offsets</c> [begin, end)
+/// in the data; <c>__metadata__</c> maps strings to strings. The tensors must cover the data exactly: no overlap, no hole, nothing
+/// after the last. (https://github.com/huggingface/safetensors#format)
+/// </summary>
+/// <remarks>
+/// Read from bytes that may come from anybody: every length is compared with the file's before it is used, sums and products
+/// are checked, and nothing is allocated but what the header itself spells out. Keys that the specification does not know are
+/// refused: they could only change what the data means.
+/// </remarks>
+internal ref struct SafetensorsHeader
+{
+    /// <summary>The specification's own limit.</summary>
+    internal const long MaxHeaderBytes = 100_000_000;
+
+    /// <summary>Bytes of the length in front.</summary>
+    internal const int LengthBytes = 8;
+
+    /// <summary>Dimensions a tensor may have; frameworks stop at 64, models at 5.</summary>
+    internal const int MaxRank = 32;
+
+    /// <summary>Fourteen times the tensors of the largest model here; bounds what a file of empty tensors can make us hold.</summary>
+    internal const int MaxTensors = 1 << 20;
+
+    private readonly string _file;
+    private readonly int _shard;
+    private readonly long _dataStart;
+    private readonly long _dataLength;
+    private readonly Dictionary<string, TensorInfo> _tensors;
+    private readonly List<TensorInfo> _ordered;
+    private Utf8JsonReader _json;
+    private bool _sorted;
+
+    private SafetensorsHeader(
+        ReadOnlySpan<byte> header, string file, int shard, long dataStart, long dataLength, Dictionary<string, TensorInfo> tensors)
+    {
+        _file = file;
+        _shard = shard;
+        _dataStart = dataStart;
+        _dataLength = dataLength;
+        _tensors = tensors;
+        _ordered = [];
+        _sorted = true;
+        _json = new Utf8JsonReader(header, new JsonReaderOptions { MaxDepth = 3 });
+    }
+
+    /// <summary>
+    /// Bytes from the front of a file that <see cref="Parse"/> needs, given its first <see cref="LengthBytes"/>.
+    /// </summary>
+    /// <exception cref="CheckpointException">The length is not possible.</exception>
+    internal static int Extent(ReadOnlySpan<byte> front, long fileLength, string file)
+    {
+        if (fileLength < LengthBytes || front.Length < LengthBytes)
+            throw Broken(file, $"{fileLength} bytes are too few for a safetensors file");
+
+        ulong length = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(front);
+        if (length > MaxHeaderBytes)
+            throw Broken(file, $"the header claims {length} bytes; the specification allows {MaxHeaderBytes}");
+        if ((long)length > fileLength - LengthBytes)
+            throw Broken(file, $"the header claims {length} bytes, and only {fileLength - LengthBytes} follow");
+        return LengthBytes + (int)length;
+    }
+
+    /// <summary>Reads a header and adds its tensors to <paramref name="tensors"/>.</summary>
+    /// <param name="front">The first <see cref="Extent"/> bytes of the file, or more.</param>
+    /// <param name="fileLength">Bytes of the whole file.</param>
+    /// <param name="file">The file's name, for messages.</param>
+    /// <param name="shard">What to file the tensors under.</param>
+    /// <param name="tensors">Receives them; a name that is already there is an error.</param>
+    /// <returns>The tensors of this file in the order of their data.</returns>
+    /// <exception cref="CheckpointException">The header breaks the specification.</exception>
+    internal static IReadOnlyList<TensorInfo> Parse(
+        ReadOnlySpan<byte> front, long fileLength, string file, int shard, Dictionary<string, TensorInfo> tensors)
+    {
+        int end = Extent(front, fileLength, file);
+        ReadOnlySpan<byte> header = front[LengthBytes..end];
+        if (header.IsEmpty || header[0] != (byte)'{')
+            throw Broken(file, "the header does not begin with '{'");
+        if (!Utf8.IsValid(header))
+            throw Broken(file, "the header is not UTF-8");
+
+        header = header.TrimEnd((byte)' ');
+        var parser = new SafetensorsHeader(header, file, shard, end, fileLength - end, tensors);
+        try
+        {
+            parser.ReadTensors();
+        }
+        catch (JsonException e)
+        {
+            throw Broken(file, $"the header is not valid JSON (byte {e.BytePositionInLine})", e);
+        }
+
+        parser.CheckCoverage();
+        return parser._ordered;
+    }
+
+    private void ReadTensors()
+    {
+        _json.Read();
+        bool metadata = false;
+        while (_json.Read() && _json.TokenType == JsonTokenType.PropertyName)
+        {
+            if (_json.ValueTextEquals("__metadata__"u8))
+            {
+                if (metadata)
+                    throw Broken("__metadata__ appears twice");
+                metadata = true;
+                ReadMetadata();
+            }
+            else
+            {
+                ReadTensor(ReadString("a tensor's name"));
+            }
+        }
+
+        // Anything but spaces after the object, the reader itself refuses.
+        _json.Read();
+    }
+
+    private void ReadMetadata()
+    {
+        _json.Read();
+        if (_json.TokenType != JsonTokenType.StartObject)
+            throw Broken("__metadata__ is not an object");
+
+        HashSet<string>? keys = null;
+        while (_json.Read() && _json.TokenType == JsonTokenType.PropertyName)
+        {
+            string key = ReadString("a key of __metadata__");
+            keys ??= new HashSet<string>(StringComparer.Ordinal);
+            if (!keys.Add(key))
+                throw Broken($"__metadata__ has {Quote(key)} twice");
+            _json.Read();
+            if (_json.TokenType != JsonTokenType.String)
+                throw Broken($"__metadata__ {Quote(key)} is not a string");
+        }
+    }
+
+    private void ReadTensor(string name)
+    {
+        if (_tensors.TryGetValue(name, out TensorInfo? other))
+        {
+            throw Broken(other.Shard == _shard
+                ? $"tensor {Quote(name)} appears twice"
+                : $"tensor {Quote(name)} is in another shard as well");
+        }
+
+        if (_ordered.Count == MaxTensors)
+            throw Broken($"more than {MaxTensors} tensors");
+
+        _json.Read();
+        if (_json.TokenType != JsonTokenType.StartObject)
+            throw Broken($"tensor {Quote(name)} is not an object");
+
+        StoredType? type = null;
+        int[]? shape = null;
+        (long Begin, long End)? offsets = null;
+        while (_json.Read() && _json.TokenType == JsonTokenType.PropertyName)
+        {
+            if (_json.ValueTextEquals("dtype"u8))
+                type = type is null ? ReadType(name) : throw Twice(name, "dtype");
+            else if (_json.ValueTextEquals("shape"u8))
+                shape = shape is null ? ReadShape(name) : throw Twice(name, "shape");
+            else if (_json.ValueTextEquals("data_offsets"u8))
+                offsets = offsets is null ? ReadOffsets(name) : throw Twice(name, "data_offsets");
+            else
+                throw Broken($"tensor {Quote(name)} has a key that the specification does not know: {Quote(ReadString("a key"))}");
+        }
+
+        Add(
+            name,
+            type ?? throw Missing(name, "dtype"),
+            shape ?? throw Missing(name, "shape"),
+            offsets ?? throw Missing(name, "data_offsets"));
+    }
+
+    private void Add(string name, StoredType type, int[] shape, (long Begin, long End) offsets)
+    {
+        (long begin, long end) = offsets;
+        if (begin > end || end > _dataLength)
+            throw Broken($"tensor {Quote(name)}: data_offsets [{begin}, {end}] are not in the {_dataLength} bytes of data");
+
+        if (BytesOf(type, shape) is not long bytes)
+            throw Broken($"tensor {Quote(name)}: the size of {type.Name} {TensorPlace.Shape(shape)} is not a whole number of bytes below 2^63");
+        if (bytes != end - begin)
+            throw Broken($"tensor {Quote(name)}: {type.Name} {TensorPlace.Shape(shape)} takes {bytes} bytes, data_offsets span {end - begin}");
+
+        var tensor = new TensorInfo(name, type.Type, shape, _shard, _dataStart + begin, bytes) { TypeName = type.Name };
+        if (_ordered.Count > 0 && tensor.Offset < _ordered[^1].Offset)
+            _sorted = false;
+        _ordered.Add(tensor);
+        _tensors.Add(name, tensor);
+    }
+
+    /// <summary>The tensors, in order of their data, must follow each other without overlap or hole from its start to its end.</summary>
+    private readonly void CheckCoverage()
+    {
+        if (!_sorted)
+        {
+            _ordered.Sort(static (a, b) =>
+                a.Offset != b.Offset ? a.Offset.CompareTo(b.Offset) : a.ByteLength.CompareTo(b.ByteLength));
+        }
+
+        long covered = _dataStart;
+        foreach (TensorInfo tensor in _ordered)
+        {
+            if (tensor.Offset != covered)
+            {
+                throw Broken(tensor.Offset < covered
+                    ? $"tensor {Quote(tensor.Name)} overlaps the one before it by {covered - tensor.Offset} bytes"
+                    : $"{tensor.Offset - covered} bytes before tensor {Quote(tensor.Name)} belong to no tensor");
+            }
+
+            covered += tensor.ByteLength;
+        }
+
+        long rest = _dataStart + _dataLength - covered;
+        if (rest != 0)
+            throw Broken($"{rest} bytes after the last tensor belong to none");
+    }
+
+    private StoredType ReadType(string name)
+    {
+        _json.Read();
+        if (_json.TokenType != JsonTokenType.String)
+            throw Broken($"tensor {Quote(name)}: dtype is not a string");
+        if (!_json.ValueIsEscaped && StoredType.TryParse(_json.ValueSpan, out StoredType type))
+            return type;
+        throw Broken($"tensor {Quote(name)}: dtype {Quote(ReadString("dtype"))} is not in the specification");
+    }
+
+    private int[] ReadShape(string name)
+    {
+        _json.Read();
+        if (_json.TokenType != JsonTokenType.StartArray)
+            throw Broken($"tensor {Quote(name)}: shape is not an array");
+
+        Span<int> dimensions = stackalloc int[MaxRank];
+        int rank = 0;
+        while (_json.Read() && _json.TokenType != JsonTokenType.EndArray)
+        {
+            if (rank == MaxRank)
+                throw Broken($"tensor {Quote(name)}: more than {MaxRank} dimensions");
+            long dimension = ReadNatural(name, "shape");
+            if (dimension > int.MaxValue)
+                throw Broken($"tensor {Quote(name)}: dimension {dimension} is over {int.MaxValue}");
+            dimensions[rank++] = (int)dimension;
+        }
+
+        return rank == 0 ? [] : dimensions[..rank].ToArray();
+    }
+
+    private (long Begin, long End) ReadOffsets(string name)
+    {
+        _json.Read();
+        if (_json.TokenType != JsonTokenType.StartArray)
+            throw Broken($"tensor {Quote(name)}: data_offsets is not an array");
+        _json.Read();
+        long begin = ReadNatural(name, "data_offsets");
+        _json.Read();
+        long end = ReadNatural(name, "data_offsets");
+        _json.Read();
+        if (_json.TokenType != JsonTokenType.EndArray)
+            throw Broken($"tensor {Quote(name)}: data_offsets has more than two numbers");
+        return (begin, end);
+    }
+
+    /// <summary>A whole number from 0 to 2^63 - 1, written without sign, point or exponent.</summary>
+    private readonly long ReadNatural(string name, string field)
+    {
+        if (_json.TokenType == JsonTokenType.Number && _json.TryGetUInt64(out ulong value) && value <= long.MaxValue)
+            return (long)value;
+        throw Broken($"tensor {Quote(name)}: {field} must hold whole numbers from 0 to 2^63 - 1");
+    }
+
+    private readonly string ReadString(string what)
+    {
+        try
+        {
+            return _json.GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            // An escaped half of a surrogate pair: valid JSON, but no text.
+            throw Broken(_file, $"{what} is not valid Unicode", e);
+        }
+    }
+
+    private static long? BytesOf(StoredType type, ReadOnlySpan<int> shape)
+    {
+        UInt128 bits = (UInt128)type.Bits;
+        foreach (int dimension in shape)
+        {
+            // At most 2^66 before, so 2^97 after: no overflow. What has passed 2^66 only a zero brings back.
+            bits *= (UInt128)dimension;
+            if (bits > (UInt128)1 << 66)
+                return shape.Contains(0) ? 0 : null;
+        }
+
+        return bits % 8 == 0 && bits / 8 <= long.MaxValue ? (long)(bits / 8) : null;
+    }
+
+    /// <summary>A name from the file, short and on one line.</summary>
+    private static string Quote(string name) => Printable.Quote(name);
+
+    private readonly CheckpointException Twice(string name, string field) => Broken($"tensor {Quote(name)} has {field} twice");
+
+    private readonly CheckpointException Missing(string name, string field) => Broken($"tensor {Quote(name)} has no {field}");
+
+    private readonly CheckpointException Broken(string problem) => Broken(_file, problem);
+
+    private static CheckpointException Broken(string file, string problem, Exception? inner = null) =>
+        new($"{file}: {problem}", inner: inner);
+}
