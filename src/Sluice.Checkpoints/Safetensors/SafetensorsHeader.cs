@@ -33,9 +33,11 @@ internal ref struct SafetensorsHeader
     private readonly int _shard;
     private readonly long _dataStart;
     private readonly long _dataLength;
+    private readonly int _length;
     private readonly Dictionary<string, TensorInfo> _tensors;
     private readonly List<TensorInfo> _ordered;
     private Utf8JsonReader _json;
+    private int[] _lastShape;
     private bool _sorted;
 
     private SafetensorsHeader(
@@ -46,8 +48,14 @@ internal ref struct SafetensorsHeader
         _dataStart = dataStart;
         _dataLength = dataLength;
         _tensors = tensors;
-        _ordered = [];
+        _length = header.Length;
+        _lastShape = [];
         _sorted = true;
+
+        // Room for about what is coming, so that growing does not cost as much again.
+        int likely = Math.Min(MaxTensors, header.Count("\"dtype\""u8));
+        _ordered = new List<TensorInfo>(likely);
+        tensors.EnsureCapacity(tensors.Count + likely);
         _json = new Utf8JsonReader(header, new JsonReaderOptions { MaxDepth = 3 });
     }
 
@@ -120,8 +128,10 @@ internal ref struct SafetensorsHeader
             }
         }
 
-        // Anything but spaces after the object, the reader itself refuses.
-        _json.Read();
+        // Spaces are gone already. Other white space would be fine for JSON, but not for the specification.
+        long end = _json.BytesConsumed;
+        if (_json.Read() || end != _length)
+            throw Broken("something other than spaces follows the object");
     }
 
     private void ReadMetadata()
@@ -254,7 +264,10 @@ internal ref struct SafetensorsHeader
             dimensions[rank++] = (int)dimension;
         }
 
-        return rank == 0 ? [] : dimensions[..rank].ToArray();
+        // Neighbours mostly have the same shape, above all experts; they share it.
+        if (!dimensions[..rank].SequenceEqual(_lastShape))
+            _lastShape = dimensions[..rank].ToArray();
+        return _lastShape;
     }
 
     private (long Begin, long End) ReadOffsets(string name)
