@@ -13,7 +13,7 @@ internal static class Devices
 
     public static IBackend Open(string name, int threads = 0) => name switch
     {
-        Cpu => new CpuBackend(new CpuOptions { Threads = threads }),
+        Cpu => new CpuBackend(threads > 0 ? new CpuOptions { Threads = threads } : new CpuOptions()),
         Reference => new ReferenceBackend(),
         _ => throw new ConfigurationException($"unknown backend '{name}'; there are {Cpu} and {Reference}"),
     };

@@ -31,7 +31,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
     public SpeedRow Prefill(int tokens, int repeats, CancellationToken cancellation)
     {
         int[] pages = Pages(0, tokens);
-        double[] seconds = Repeat(repeats, cancellation, () =>
+        double[] seconds = Repeat(repeats, () =>
         {
             for (int first = 0; first < tokens; first += chunk)
             {
@@ -40,7 +40,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
                 _batch.Add(Ids(first, count), first, 0, pages, first + count == tokens ? LogitsWanted.Last : LogitsWanted.None);
                 model.Forward(_batch);
             }
-        });
+        }, cancellation);
         double multiplyAdds = _footprint.MultiplyAdds(0).Head;
         for (int position = 0; position < tokens; position++)
             multiplyAdds += _footprint.MultiplyAdds(position + 1).Prompt;
@@ -62,7 +62,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
             }
         }
 
-        double[] seconds = Repeat(repeats, cancellation, () =>
+        double[] seconds = Repeat(repeats, () =>
         {
             for (int step = 0; step < tokens; step++)
             {
@@ -71,7 +71,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
                     _batch.Add(Ids((sequence * 977) + step, 1), context + step, sequence, pages[sequence], LogitsWanted.Last);
                 model.Forward(_batch);
             }
-        });
+        }, cancellation);
         double multiplyAdds = 0;
         double kv = 0;
         for (int step = 0; step < tokens; step++)
@@ -104,7 +104,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
     }
 
     // A first repetition warms caches and lets the runtime compile; it does not count.
-    private static double[] Repeat(int repeats, CancellationToken cancellation, Action work)
+    private static double[] Repeat(int repeats, Action work, CancellationToken cancellation)
     {
         double[] seconds = new double[repeats];
         work();

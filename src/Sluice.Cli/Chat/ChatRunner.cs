@@ -27,8 +27,7 @@ internal sealed class ChatRunner(ModelSession session, Tokenizer tokenizer, Chat
             MaxTokens = maxTokens,
             Sampling = sampling,
             StopTokens = session.EndOfText,
-        });
-        using CancellationTokenRegistration cancel = stop.Register(stream.Cancel);
+        }, stop);
         StringBuilder answer = new();
         StreamingDecoder decoder = new(tokenizer);
         await foreach (SampledToken token in stream)

@@ -24,7 +24,7 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
 
     public async Task RunAsync()
     {
-        AnsiConsole.MarkupLineInterpolated($"[bold]{Path.GetFileName(session.Folder.TrimEnd(Path.DirectorySeparatorChar))}[/] on {session.BackendName}. [grey]/help lists commands.[/]");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{Path.GetFileName(session.Folder.TrimEnd(Path.DirectorySeparatorChar))}[/] on {session.BackendName}. [grey]/help lists commands.[/]");
         Console.CancelKeyPress += Interrupt;
         try
         {
@@ -118,7 +118,7 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
         try
         {
             conversation.Save(path);
-            AnsiConsole.MarkupLineInterpolated($"[grey]saved to {path}[/]");
+            AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[grey]saved to {path}[/]");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
@@ -137,7 +137,7 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
         };
         double rate = usage.DecodeTime > TimeSpan.Zero ? (usage.OutputTokens - 1) / usage.DecodeTime.TotalSeconds : 0;
         string text = string.Create(CultureInfo.InvariantCulture, $"{why}{usage.PromptTokens} + {usage.OutputTokens} tokens, first after {(usage.QueueTime + usage.PrefillTime).TotalMilliseconds:F0} ms, {rate:F0} tokens/s");
-        AnsiConsole.MarkupLineInterpolated($"[grey]{text}[/]");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[grey]{text}[/]");
     }
 
     private void Interrupt(object? sender, ConsoleCancelEventArgs e)

@@ -39,7 +39,7 @@ internal static class InspectCommand
     private static void Print(string name, ModelConfig config, Checkpoint? checkpoint)
     {
         ModelFootprint footprint = new(config);
-        AnsiConsole.MarkupLineInterpolated($"[bold]{name}[/]");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{name}[/]");
         AnsiConsole.Write(Facts(config, footprint, checkpoint));
         AnsiConsole.Write(WeightTable(footprint));
         AnsiConsole.Write(CapacityTable(config, footprint));

@@ -63,7 +63,7 @@ internal static class VerifyCommand
                 table.AddRow(row.Name, row.Count.ToString("N0", CultureInfo.InvariantCulture), Number(row.MaxError), Number(row.MeanError), Number(row.RelativeMaxError));
         }
 
-        AnsiConsole.MarkupLineInterpolated($"{report.Tokens} tokens on {backend}");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{report.Tokens} tokens on {backend}");
         AnsiConsole.Write(table);
         if (report.ArgmaxAgreement is { } agreement)
             AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"argmax agreement {agreement:P3}"));
