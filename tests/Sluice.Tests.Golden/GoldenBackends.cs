@@ -1,5 +1,6 @@
 using Sluice.Backends;
 using Sluice.Backends.Reference;
+using Sluice.Cpu;
 
 namespace Sluice.Tests.Golden;
 
@@ -7,14 +8,16 @@ namespace Sluice.Tests.Golden;
 internal static class GoldenBackends
 {
     public const string Scalar = "reference";
+    public const string Cpu = "cpu";
 
-    public static readonly string[] Names = [Scalar];
+    public static readonly string[] Names = [Scalar, Cpu];
 
     public static TheoryData<string> All => [.. Names];
 
     public static IBackend Create(string name) => name switch
     {
         Scalar => new ReferenceBackend(),
+        Cpu => new CpuBackend(new CpuOptions { Threads = 2 }),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such backend"),
     };
 }
