@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Hosting;
 using Sluice.Core;
 using Sluice.Engine.Text;
 using Sluice.Server;
