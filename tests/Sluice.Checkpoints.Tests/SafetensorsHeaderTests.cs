@@ -79,6 +79,8 @@ public sealed class SafetensorsHeaderTests
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"data_offsets":[0,1]}}""", 1, "data_offsets twice")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", 2, "'a' appears twice")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", 2, "'a' appears twice")]
+    [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"\ud800":0}}""", 1, "not valid Unicode")]
+    [InlineData("""{"a":{"dtype":"\udfff","shape":[1],"data_offsets":[0,1]}}""", 1, "not valid Unicode")]
     [InlineData("""{"\ud800":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}""", 1, "not valid Unicode")]
     // dtype
     [InlineData("""{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,1]}}""", 1, "dtype 'F33' is not in the specification")]
