@@ -30,6 +30,12 @@ internal ref struct SafetensorsHeader
     /// <summary>Fourteen times the tensors of the largest model here; bounds what a file of empty tensors can make us hold.</summary>
     internal const int MaxTensors = 1 << 20;
 
+    /// <summary>Entries <c>__metadata__</c> may have; files in the wild have a few. They are kept only to find duplicates.</summary>
+    internal const int MaxMetadata = 1 << 14;
+
+    /// <summary>No tensor can be described in fewer bytes.</summary>
+    private const int ShortestTensor = 48;
+
     private readonly string _file;
     private readonly int _shard;
     private readonly long _dataStart;
@@ -54,7 +60,7 @@ internal ref struct SafetensorsHeader
         _sorted = true;
 
         // Room for about what is coming, so that growing does not cost as much again.
-        int likely = Math.Min(MaxTensors, header.Count("\"dtype\""u8));
+        int likely = Math.Min(Math.Min(MaxTensors, header.Length / ShortestTensor), header.Count("\"dtype\""u8));
         _ordered = new List<TensorInfo>(likely);
         tensors.EnsureCapacity(tensors.Count + likely);
         _json = new Utf8JsonReader(header, new JsonReaderOptions { MaxDepth = 3 });
@@ -180,6 +186,8 @@ internal ref struct SafetensorsHeader
             keys ??= new HashSet<string>(StringComparer.Ordinal);
             if (!keys.Add(key))
                 throw Broken($"__metadata__ has {Quote(key)} twice");
+            if (keys.Count > MaxMetadata)
+                throw Broken($"__metadata__ has more than {MaxMetadata} entries");
             _json.Read();
             if (_json.TokenType != JsonTokenType.String)
                 throw Broken($"__metadata__ {Quote(key)} is not a string");
