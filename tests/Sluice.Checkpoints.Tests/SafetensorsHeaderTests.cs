@@ -79,6 +79,8 @@ public sealed class SafetensorsHeaderTests
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"data_offsets":[0,1]}}""", 1, "data_offsets twice")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", 2, "'a' appears twice")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", 2, "'a' appears twice")]
+    [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"\ud800":0}}""", 1, "not valid Unicode")]
+    [InlineData("""{"a":{"dtype":"\udfff","shape":[1],"data_offsets":[0,1]}}""", 1, "not valid Unicode")]
     [InlineData("""{"\ud800":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}""", 1, "not valid Unicode")]
     // dtype
     [InlineData("""{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,1]}}""", 1, "dtype 'F33' is not in the specification")]
@@ -200,6 +202,24 @@ public sealed class SafetensorsHeaderTests
 
         // The worst there is: tensors of one byte, so that the file is nothing but header.
         Assert.InRange(allocated, 1, (long)(2.25 * file.Length));
+    }
+
+    [Fact]
+    public void Metadata_cannot_be_used_to_fill_memory()
+    {
+        var json = new StringBuilder("""{"__metadata__":{""");
+        for (int i = 0; i <= SafetensorsHeader.MaxMetadata; i++)
+            json.Append(i == 0 ? "" : ",").Append('"').Append(i).Append("\":\"\"");
+        Assert.Contains("more than 16384 entries", Assert.Throws<CheckpointException>(() => Parse(json.Append("}}").ToString(), 0)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Room_is_not_made_for_tensors_that_cannot_be_there()
+    {
+        byte[] file = File(string.Concat(Enumerable.Repeat("{\"dtype\"", 100_000)), 0);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Throws<CheckpointException>(() => SafetensorsHeader.Parse(file, file.Length, "x", 0, []));
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, file.Length + (64 << 10));
     }
 
     internal static byte[] File(string json, int data)
