@@ -37,20 +37,15 @@ public sealed class CpuBackend : IBackend
     /// <exception cref="BackendException">The processor, or the process's configuration, offers no vectors.</exception>
     /// <exception cref="ConfigurationException">An option is out of range.</exception>
     public CpuBackend(CpuOptions options)
-        : this(options, KernelSet.Best())
+        : this(options, KernelSet.Required())
     {
     }
 
     /// <summary>As above, with chosen kernels: tests compare them within one process.</summary>
-    internal CpuBackend(CpuOptions options, KernelSet? kernels)
+    internal CpuBackend(CpuOptions options, KernelSet kernels)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (kernels is null)
-            throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
-        int threads = options.Threads ?? ProcessorTopology.PhysicalCores();
-        if (threads is < 1 or > MaxThreads)
-            throw new ConfigurationException($"threads: expected 1 to {MaxThreads}, found {threads}");
-
+        int threads = options.ResolveThreads();
         _pool = new WorkerPool(threads);
         Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {threads} thread{(threads == 1 ? "" : "s")})");
         _embed = new Embed(_pool);
@@ -66,9 +61,6 @@ public sealed class CpuBackend : IBackend
         _experts = new Experts(_pool, kernels);
         _addGated = new AddGated(_pool, kernels);
     }
-
-    /// <summary>Most threads a backend may have.</summary>
-    public const int MaxThreads = 1024;
 
     /// <inheritdoc/>
     public string Name { get; }

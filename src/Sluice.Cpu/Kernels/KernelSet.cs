@@ -27,6 +27,11 @@ internal abstract unsafe class KernelSet
             AdvSimd.IsSupported ? "NEON" : V128.FusesMultiplyAdd ? "128 bits" : "128 bits, no FMA");
     }
 
+    /// <summary><see cref="Best"/>, or an error.</summary>
+    /// <exception cref="BackendException">There are no vectors.</exception>
+    public static KernelSet Required() =>
+        Best() ?? throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
+
     /// <inheritdoc cref="PanelProduct"/>
     public abstract PanelProduct ProductOf(DType type);
 
@@ -76,6 +81,12 @@ internal abstract unsafe class KernelSet
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Finish"/>
     public abstract void FinishAttention(in AttentionTile tile, int row, float* gate, float* y);
+
+    /// <inheritdoc cref="Limits{T}.Sum"/>
+    public abstract float Sum(float* data, int count);
+
+    /// <inheritdoc cref="Limits{T}.MultiplyAdds"/>
+    public abstract double MultiplyAdds(int rounds, out float result);
 }
 
 /// <summary>The kernels for registers of type <typeparamref name="T"/>, 16 lanes of which make a <typeparamref name="TWide"/>.</summary>
@@ -138,4 +149,8 @@ internal sealed unsafe class KernelSet<T, TWide>(string name) : KernelSet
 
     public override void FinishAttention(in AttentionTile tile, int row, float* gate, float* y) =>
         OnlineSoftmax<T, TWide>.Finish(tile, row, gate, y);
+
+    public override float Sum(float* data, int count) => Limits<T>.Sum(data, count);
+
+    public override double MultiplyAdds(int rounds, out float result) => Limits<T>.MultiplyAdds(rounds, out result);
 }
