@@ -1,5 +1,6 @@
 using Sluice.Backends;
 using Sluice.Backends.Reference;
+using Sluice.Cpu;
 
 namespace Sluice.Tests.Golden;
 
@@ -8,13 +9,17 @@ internal static class GoldenBackends
 {
     public const string Scalar = "reference";
 
-    public static readonly string[] Names = [Scalar];
+    public static readonly string[] Names = [Scalar, "cpu"];
 
     public static TheoryData<string> All => [.. Names];
+
+    /// <summary>Those that can run the demonstration model for minutes' worth of tokens in seconds.</summary>
+    public static TheoryData<string> Fast => [.. Names.Where(name => name != Scalar)];
 
     public static IBackend Create(string name) => name switch
     {
         Scalar => new ReferenceBackend(),
+        "cpu" => new CpuBackend(new CpuOptions { Threads = 2 }),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such backend"),
     };
 }
