@@ -8,8 +8,9 @@ namespace Sluice.Tests.Golden;
 internal static class GoldenBackends
 {
     public const string Scalar = "reference";
+    public const string Cpu = "cpu";
 
-    public static readonly string[] Names = [Scalar, "cpu"];
+    public static readonly string[] Names = [Scalar, Cpu];
 
     public static TheoryData<string> All => [.. Names];
 
@@ -19,7 +20,7 @@ internal static class GoldenBackends
     public static IBackend Create(string name) => name switch
     {
         Scalar => new ReferenceBackend(),
-        "cpu" => new CpuBackend(new CpuOptions { Threads = 2 }),
+        Cpu => new CpuBackend(new CpuOptions { Threads = 2 }),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such backend"),
     };
 }

@@ -10,7 +10,7 @@ namespace Sluice.Cpu.Kernels;
 internal static unsafe class Router<T>
     where T : unmanaged, ISimd<T>
 {
-    /// <param name="logits">[experts]; used up.</param>
+    /// <param name="logits">[experts]; used up. A NaN counts as minus infinity, so that k different experts are found whatever comes.</param>
     /// <param name="count">Experts.</param>
     /// <param name="topK">Experts to choose.</param>
     /// <param name="normalise">Whether the weights are scaled to sum to one.</param>
@@ -19,6 +19,9 @@ internal static unsafe class Router<T>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(float* logits, int count, int topK, bool normalise, int* chosen, float* weights)
     {
+        // Experts already chosen become NaN, which no comparison finds.
+        for (int i = 0; i < count; i++)
+            logits[i] = float.IsNaN(logits[i]) ? float.NegativeInfinity : logits[i];
         float largest = Largest(logits, count);
         float all = SumOfExp(logits, count, largest);
         float sum = 0;
@@ -31,7 +34,7 @@ internal static unsafe class Router<T>
             chosen[k] = expert;
             weights[k] = result / all;
             sum += weights[k];
-            logits[expert] = float.NegativeInfinity;
+            logits[expert] = float.NaN;
         }
 
         for (int k = 0; normalise && k < topK; k++)
@@ -43,10 +46,10 @@ internal static unsafe class Router<T>
         T largest = T.Broadcast(float.NegativeInfinity);
         int i = 0;
         for (; i + T.Lanes <= count; i += T.Lanes)
-            largest = T.Max(largest, T.Load(x + i));
+            largest = T.SelectLess(largest, T.Load(x + i), T.Load(x + i), largest);
         float result = T.Largest(largest);
         for (; i < count; i++)
-            result = MathF.Max(result, x[i]);
+            result = x[i] > result ? x[i] : result;
         return result;
     }
 
@@ -67,7 +70,6 @@ internal static unsafe class Router<T>
         return T.Sum(sum);
     }
 
-    /// <summary>The lowest index of a value; 0 when there is none, which only NaN can bring about.</summary>
-    private static int IndexOf(float* x, int count, float value) =>
-        Math.Max(0, new ReadOnlySpan<float>(x, count).IndexOf(value));
+    /// <summary>The lowest index of a value.</summary>
+    private static int IndexOf(float* x, int count, float value) => new ReadOnlySpan<float>(x, count).IndexOf(value);
 }

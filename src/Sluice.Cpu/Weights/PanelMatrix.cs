@@ -74,7 +74,7 @@ internal sealed unsafe class PanelMatrix
                 DType.F32 => *(float*)weight,
                 DType.BF16 => BitConverter.Int32BitsToSingle(*(ushort*)weight << 16),
                 DType.F16 => (float)*(Half*)weight,
-                _ => StoredFloat.FromE4M3(*weight),
+                _ => StoredNumbers.FromF8E4M3(*weight),
             };
         }
 

@@ -82,7 +82,7 @@ internal static unsafe class PanelPacker
     /// <summary>Refuses what no panel can hold.</summary>
     public static void Check(MatrixSource part)
     {
-        if (part.Type is not (DType.F32 or DType.F16 or DType.BF16 or DType.F8E4M3))
+        if (!part.Type.IsWeightType())
             throw new BackendException($"{part.Name}: expected weights in F32, F16, BF16 or F8E4M3, found {part.Type}");
         if ((part.ScaleBlock & 1) != 0)
             throw new BackendException($"{part.Name}: expected an even number of columns in a scale block, found {part.ScaleBlock}");

@@ -48,7 +48,7 @@ internal sealed unsafe class StoredRows
 
     public void Decode(int row, Span<float> destination)
     {
-        StoredFloat.Decode(_type, new ReadOnlySpan<byte>(_data + (row * (long)_rowBytes), _rowBytes), destination);
+        StoredNumbers.Decode(_type, new ReadOnlySpan<byte>(_data + (row * (long)_rowBytes), _rowBytes), destination);
         if (_scaleBlock == 0)
             return;
         float* scales = _scales + (row * (long)_blocks);
