@@ -13,8 +13,11 @@ internal static class Devices
 
     public static IBackend Open(string name, int threads = 0) => name switch
     {
-        Cpu => new CpuBackend(threads > 0 ? new CpuOptions { Threads = threads } : new CpuOptions()),
+        Cpu => new CpuBackend(Options(threads)),
         Reference => new ReferenceBackend(),
         _ => throw new ConfigurationException($"unknown backend '{name}'; there are {Cpu} and {Reference}"),
     };
+
+    /// <summary>How to use the processor; 0 threads for its default.</summary>
+    public static CpuOptions Options(int threads) => new() { Threads = threads > 0 ? threads : null };
 }

@@ -9,7 +9,7 @@ namespace Sluice.Cli.Bench;
 /// <param name="What">For people.</param>
 /// <param name="Tokens">Tokens of one repetition.</param>
 /// <param name="Seconds">Of each repetition, ascending.</param>
-/// <param name="Bytes">Memory that one repetition must read or write: weights once a step, states, keys and values.</param>
+/// <param name="Bytes">Memory that one repetition of decoding must read or write: weights once a step, states, keys and values; 0 for prefill, which memory does not bound.</param>
 /// <param name="MultiplyAdds">Multiply-adds of one repetition.</param>
 internal sealed record SpeedRow(string What, int Tokens, double[] Seconds, double Bytes, double MultiplyAdds)
 {
@@ -44,8 +44,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
         double multiplyAdds = _footprint.MultiplyAdds(0).Head;
         for (int position = 0; position < tokens; position++)
             multiplyAdds += _footprint.MultiplyAdds(position + 1).Prompt;
-        int steps = (tokens + chunk - 1) / chunk;
-        return new SpeedRow($"prefill {tokens}", tokens, seconds, steps * (double)_footprint.WeightBytes, multiplyAdds);
+        return new SpeedRow($"prefill {tokens}", tokens, seconds, Bytes: 0, multiplyAdds);
     }
 
     /// <summary>Decodes <paramref name="tokens"/> tokens of each of <paramref name="sequences"/> sequences that have <paramref name="context"/> already.</summary>

@@ -77,7 +77,7 @@ internal static class BenchCommand
         using LanguageModel model = LanguageModel.Load(store, backend, options, display, cancellation);
         display.Finish(new ModelFootprint(store.Config).WeightBytes, Stopwatch.GetElapsedTime(start));
         Console.Error.WriteLine("measuring the machine");
-        MachineLimits limits = MachineLimits.Measure(plan.Threads);
+        MachineLimits limits = MachineLimits.Measure(Devices.Options(plan.Threads));
         ModelBench bench = new(model, plan.Chunk);
         List<SpeedRow> rows = [];
         foreach (int prompt in plan.Prompts)
@@ -100,7 +100,7 @@ internal static class BenchCommand
             CultureInfo.InvariantCulture,
             $"{backend}; this machine reads {limits.ReadBytesPerSecond / 1e9:F1} GB/s and does {limits.MultiplyAddsPerSecond / 1e9:F1} G float32 multiply-adds/s"));
         Table table = new Table().Border(TableBorder.Simple).AddColumn("what");
-        foreach (string column in new[] { "tokens/s", "±", "GB/s", "of bandwidth", "G multiply-adds/s", "of peak" })
+        foreach (string column in new[] { "tokens/s", "±", "GB/s", "of bandwidth", "GMAC/s", "of peak" })
             table.AddColumn(column, c => c.RightAligned());
         foreach (SpeedRow row in rows)
         {
@@ -110,8 +110,8 @@ internal static class BenchCommand
                 row.What,
                 row.TokensPerSecond.ToString("F1", CultureInfo.InvariantCulture),
                 row.Spread.ToString("P0", CultureInfo.InvariantCulture),
-                (bytes / 1e9).ToString("F1", CultureInfo.InvariantCulture),
-                (bytes / limits.ReadBytesPerSecond).ToString("P0", CultureInfo.InvariantCulture),
+                row.Bytes > 0 ? (bytes / 1e9).ToString("F1", CultureInfo.InvariantCulture) : "",
+                row.Bytes > 0 ? (bytes / limits.ReadBytesPerSecond).ToString("P0", CultureInfo.InvariantCulture) : "",
                 (work / 1e9).ToString("F1", CultureInfo.InvariantCulture),
                 (work / limits.MultiplyAddsPerSecond).ToString("P0", CultureInfo.InvariantCulture));
         }
