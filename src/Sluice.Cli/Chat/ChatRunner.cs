@@ -16,11 +16,8 @@ internal sealed class ChatRunner(ModelSession session, Tokenizer tokenizer, Chat
     /// </summary>
     public async Task<Completion> AnswerAsync(Conversation conversation, TextWriter output, CancellationToken stop)
     {
-        IReadOnlyList<PromptSegment> prompt = template.Render(new JsonObject
-        {
-            ["messages"] = conversation.Messages(),
-            ["add_generation_prompt"] = true,
-        });
+        JsonObject inputs = new() { ["messages"] = conversation.Messages(), ["add_generation_prompt"] = true };
+        IReadOnlyList<PromptSegment> prompt = template.Render(inputs, ct: stop);
         await using GenerationStream stream = session.Engine.Submit(new GenerationRequest
         {
             Prompt = tokenizer.Encode(prompt),
