@@ -114,7 +114,8 @@ public sealed class StreamingTests
     public async Task A_client_that_leaves_is_cancelled_and_memory_comes_back(bool stream)
     {
         await using TestServer server = await TestServer.StartAsync();
-        for (int i = 0; i < 10; i++)
+        server.Model.OnForward = _ => Thread.Sleep(2); // the whole answer would take far longer than the test waits
+        for (int i = 0; i < 5; i++)
         {
             using var cancellation = new CancellationTokenSource();
             Task<HttpResponseMessage> pending = server.OpenAsync(
