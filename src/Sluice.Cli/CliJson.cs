@@ -12,5 +12,6 @@ namespace Sluice.Cli;
 internal sealed partial class CliJson : JsonSerializerContext
 {
     /// <summary>As <see cref="CliJson.Default"/>, but letters of every script stay as they are.</summary>
-    public static CliJson Readable { get; } = new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    public static CliJson Readable { get; } = new(
+        new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull });
 }

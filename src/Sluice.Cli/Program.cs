@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text;
+using Sluice.Cli;
 using Sluice.Cli.Commands;
 using Sluice.Cli.Terminal;
 using Sluice.Core;

@@ -14,22 +14,22 @@ internal static class CommonOptions
     public static Option<int> LoadWorkers() =>
         AtLeast(new("--load-workers") { HelpName = "N", Description = "Tensors loaded at the same time. Default: one per core, 16 at most." }, 0);
 
-    public static Option<long> Memory()
+    public static Option<long> Memory() =>
+        Size("--memory", "Memory for KV pages and states, for example 8GiB. Default: half of what is free after the weights.");
+
+    /// <summary>A size such as 8GiB; 0 when not given.</summary>
+    public static Option<long> Size(string name, string description) => new(name)
     {
-        Option<long> option = new("--memory")
+        HelpName = "SIZE",
+        Description = description,
+        CustomParser = result =>
         {
-            HelpName = "SIZE",
-            Description = "Memory for KV pages and states, for example 8GiB. Default: half of what is free after the weights.",
-            CustomParser = result =>
-            {
-                if (ByteSize.TryParse(result.Tokens[0].Value, out long bytes) && bytes > 0)
-                    return bytes;
-                result.AddError($"--memory: expected a size such as 8GiB, found '{result.Tokens[0].Value}'");
-                return 0;
-            },
-        };
-        return option;
-    }
+            if (ByteSize.TryParse(result.Tokens[0].Value, out long bytes) && bytes > 0)
+                return bytes;
+            result.AddError($"{name}: expected a size such as 8GiB, found '{result.Tokens[0].Value}'");
+            return 0;
+        },
+    };
 
     public static Option<int> AtLeast(Option<int> option, int minimum)
     {

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Sluice.Cli.Terminal;
 using Sluice.Core;
 using Sluice.Text;
 using Spectre.Console;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Spectre.Console;
 
 namespace Sluice.Cli.Terminal;
@@ -7,5 +8,5 @@ internal static class ErrorLine
 {
     private static readonly IAnsiConsole Console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(System.Console.Error) });
 
-    public static void Write(string message) => Console.MarkupLineInterpolated($"[red]error:[/] {message}");
+    public static void Write(string message) => Console.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[red]error:[/] {message}");
 }

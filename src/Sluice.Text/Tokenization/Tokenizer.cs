@@ -104,7 +104,10 @@ public sealed class Tokenizer
                 trusted.Add(start..text.Length);
         }
 
-        return NewEncoder().Encode(UnicodeText.ReplaceLoneSurrogates(text.ToString()), trusted);
+        string joined = UnicodeText.ReplaceLoneSurrogates(text.ToString());
+        for (int i = 0; i < trusted.Count; i++)
+            trusted[i] = UnicodeText.WholeCharacters(joined, trusted[i]);
+        return NewEncoder().Encode(joined, trusted);
     }
 
     /// <summary>Decodes ids to text. Bytes that are no UTF-8 become U+FFFD; unknown ids stand for nothing.</summary>

@@ -50,6 +50,7 @@ internal static partial class TokenizerJson
         }
 
         Dictionary<string, int> vocabulary = ReadVocabulary(sections);
+        int[] byteIds = FindBytes(vocabulary);
         Merge[] merges = ReadMerges(sections, vocabulary);
         IReadOnlyList<AddedToken> addedTokens = ReadAddedTokens(sections, vocabulary);
         CheckPostProcessor(sections);
@@ -57,7 +58,7 @@ internal static partial class TokenizerJson
         return new TokenizerDefinition
         {
             Vocabulary = vocabulary,
-            ByteIds = FindBytes(vocabulary),
+            ByteIds = byteIds,
             Merges = merges,
             IgnoresMerges = ReadModelFlags(sections),
             AddedTokens = addedTokens,

@@ -37,6 +37,17 @@ internal static class UnicodeText
         return repaired is null ? text : new string(repaired);
     }
 
+    /// <summary>The part of a range of well-formed text that leaves out a character only half in it, at either end.</summary>
+    public static Range WholeCharacters(string text, Range range)
+    {
+        (int start, int end) = (range.Start.Value, range.End.Value);
+        if (start < end && char.IsLowSurrogate(text[start]))
+            start++;
+        if (start < end && char.IsHighSurrogate(text[end - 1]))
+            end--;
+        return start..end;
+    }
+
     /// <summary>Normalization form C of well-formed text.</summary>
     public static string Compose(string text) => text.Contains(RefusedByNormalize)
         ? string.Join(RefusedByNormalize, text.Split(RefusedByNormalize).Select(part => part.Normalize(NormalizationForm.FormC)))
