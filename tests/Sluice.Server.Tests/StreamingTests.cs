@@ -52,7 +52,7 @@ public sealed class StreamingTests
     {
         using var gate = new SemaphoreSlim(2);
         await using TestServer server = await TestServer.StartAsync();
-        server.Model.OnForward = _ => gate.Wait();
+        server.Model.OnForward = _ => gate.Wait(10_000);
         using HttpResponseMessage response = await server.OpenAsync("/v1/chat/completions", TestServer.ChatBody("one two three", "\"stream\":true"));
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
         string[] tokens = [.. EchoModel.Tokenizer.Encode("one two three").Select(id => EchoModel.Tokenizer.Decode([id]))];
@@ -72,7 +72,7 @@ public sealed class StreamingTests
     {
         using var gate = new SemaphoreSlim(0);
         await using TestServer server = await TestServer.StartAsync(new ServerOptions { KeepAliveInterval = TimeSpan.FromMilliseconds(20) });
-        server.Model.OnForward = _ => gate.Wait();
+        server.Model.OnForward = _ => gate.Wait(10_000);
         using HttpResponseMessage response = await server.OpenAsync("/v1/chat/completions", TestServer.ChatBody("hi", "\"stream\":true"));
         await Task.Delay(200);
         gate.Release(100);
