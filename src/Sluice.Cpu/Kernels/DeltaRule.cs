@@ -27,7 +27,7 @@ internal static unsafe class DeltaRule<T>
     /// <param name="oStride">Floats from a token's result to the next's.</param>
     /// <param name="columns">Columns of the strip that exist, up to 16.</param>
     /// <param name="tokens">Tokens.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Run(
         float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
         float* v, nint vStride, float* o, nint oStride, int columns, int tokens)
@@ -56,7 +56,7 @@ internal static unsafe class DeltaRule<T>
     }
 
     /// <summary><c>S^T k</c>, in the order of <see cref="Update"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     private static T Recall(float* state, int keyDim, float* k)
     {
         T even = T.Zero, odd = T.Zero;

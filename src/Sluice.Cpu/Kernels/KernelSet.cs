@@ -74,7 +74,7 @@ internal abstract unsafe class KernelSet
     public abstract void BeginAttention(in AttentionTile tile);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.AddBlock"/>
-    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages);
+    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Merge"/>
     public abstract void MergeAttention(in AttentionTile tile, in AttentionTile later);
@@ -142,8 +142,8 @@ internal sealed unsafe class KernelSet<T, TWide>(string name) : KernelSet
 
     public override void BeginAttention(in AttentionTile tile) => OnlineSoftmax<T, TWide>.Clear(tile);
 
-    public override void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages) =>
-        OnlineSoftmax<T, TWide>.AddBlock(tile, firstPosition, keys, values, pages);
+    public override void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys) =>
+        OnlineSoftmax<T, TWide>.AddBlock(tile, firstPosition, keys, values, pages, nextKeys);
 
     public override void MergeAttention(in AttentionTile tile, in AttentionTile later) => OnlineSoftmax<T, TWide>.Merge(tile, later);
 

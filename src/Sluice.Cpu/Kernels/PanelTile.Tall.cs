@@ -6,7 +6,7 @@ namespace Sluice.Cpu.Kernels;
 internal static unsafe partial class PanelTile<T, TFormat>
 {
     /// <summary>12 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Rows12(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -45,6 +45,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
+            PrefetchAhead(w);
             TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
             Add(x0 + i, low0, high0, ref l0, ref h0);
             Add(x1 + i, low0, high0, ref l1, ref h1);
@@ -104,7 +105,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
     }
 
     /// <summary>6 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Rows6(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -129,6 +130,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
+            PrefetchAhead(w);
             TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
             Add(x0 + i, low0, high0, ref l0, ref h0);
             Add(x1 + i, low0, high0, ref l1, ref h1);
@@ -164,7 +166,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
     }
 
     /// <summary>4 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Rows4(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -185,6 +187,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
+            PrefetchAhead(w);
             TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
             Add(x0 + i, low0, high0, ref l0, ref h0);
             Add(x1 + i, low0, high0, ref l1, ref h1);
@@ -212,7 +215,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
     }
 
     /// <summary>2 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Rows2(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -228,6 +231,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
+            PrefetchAhead(w);
             TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
             Add(x0 + i, low0, high0, ref l0, ref h0);
             Add(x1 + i, low0, high0, ref l1, ref h1);
@@ -247,7 +251,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
     }
 
     /// <summary>One row, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Rows1(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -261,6 +265,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
+            PrefetchAhead(w);
             TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
             Add(x0 + i, low0, high0, ref l0, ref h0);
             Add(x0 + i + 1, low1, high1, ref l0, ref h0);
