@@ -1,0 +1,104 @@
+using System.Runtime.CompilerServices;
+using Sluice.Cpu.Simd;
+
+namespace Sluice.Cpu.Kernels;
+
+/// <summary>
+/// The gated delta rule on a strip of 16 columns of a head's state, token by token:
+/// <c>S *= decay; d = beta (v - S^T k); S += k d^T; o = S^T q</c>. Columns do not depend on each other, so strips run in parallel.
+/// </summary>
+/// <remarks>
+/// One pass over the strip for each token updates it, multiplies it with the token's q, and with the next token's k, which the next
+/// pass begins with: a load, a store and four multiply-adds for every 16 elements. The chunked form in matrix products needs more
+/// arithmetic than that, and cannot give the same bits for every way to cut a prompt.
+/// </remarks>
+internal static unsafe class DeltaRule<T>
+    where T : unmanaged, ISimd<T>
+{
+    /// <param name="state">The strip, [keyDim, 16].</param>
+    /// <param name="keyDim">Elements of a key.</param>
+    /// <param name="qk">Normalised q, then k, of each token, [tokens, 2, keyStride].</param>
+    /// <param name="keyStride">Floats from q to k, and from k to the next token's q.</param>
+    /// <param name="gates">Decay and beta of each token, [tokens, 2], <paramref name="gateStride"/> floats apart.</param>
+    /// <param name="gateStride">Floats from a token's gates to the next's.</param>
+    /// <param name="v">Values of the strip's columns.</param>
+    /// <param name="vStride">Floats from a token's values to the next's.</param>
+    /// <param name="o">The result.</param>
+    /// <param name="oStride">Floats from a token's result to the next's.</param>
+    /// <param name="columns">Columns of the strip that exist, up to 16.</param>
+    /// <param name="tokens">Tokens.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Run(
+        float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
+        float* v, nint vStride, float* o, nint oStride, int columns, int tokens)
+    {
+        T recalled = Recall(state, keyDim, qk + keyStride);
+        for (int token = 0; token < tokens; token++)
+        {
+            T decay = T.Broadcast(gates[0]);
+            T value = columns == T.Lanes ? T.Load(v) : Partial.Load<T>(v, columns);
+            T delta = T.Broadcast(gates[1]) * (value - (decay * recalled));
+
+            float* q = qk;
+            float* k = qk + keyStride;
+            float* nextKey = token + 1 < tokens ? k + (2 * keyStride) : k;
+            T result = Update(state, keyDim, q, k, nextKey, decay, delta, out recalled);
+
+            if (columns == T.Lanes)
+                T.Store(result, o);
+            else
+                Partial.Store(result, o, columns);
+            qk += 2 * keyStride;
+            gates += gateStride;
+            v += vStride;
+            o += oStride;
+        }
+    }
+
+    /// <summary><c>S^T k</c>, in the order of <see cref="Update"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static T Recall(float* state, int keyDim, float* k)
+    {
+        T even = T.Zero, odd = T.Zero;
+        int i = 0;
+        for (; i + 2 <= keyDim; i += 2, state += 2 * T.Lanes)
+        {
+            even = T.MultiplyAdd(T.BroadcastAt(k + i), T.Load(state), even);
+            odd = T.MultiplyAdd(T.BroadcastAt(k + i + 1), T.Load(state + T.Lanes), odd);
+        }
+
+        if (i < keyDim)
+            even = T.MultiplyAdd(T.BroadcastAt(k + i), T.Load(state), even);
+        return even + odd;
+    }
+
+    /// <summary><c>S = decay S + k delta^T</c>; returns <c>S^T q</c> and gives <c>S^T nextKey</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Update(float* state, int keyDim, float* q, float* k, float* nextKey, T decay, T delta, out T recalled)
+    {
+        T evenOut = T.Zero, oddOut = T.Zero, evenNext = T.Zero, oddNext = T.Zero;
+        int i = 0;
+        for (; i + 2 <= keyDim; i += 2, state += 2 * T.Lanes)
+        {
+            T even = T.MultiplyAdd(T.BroadcastAt(k + i), delta, decay * T.Load(state));
+            T odd = T.MultiplyAdd(T.BroadcastAt(k + i + 1), delta, decay * T.Load(state + T.Lanes));
+            T.Store(even, state);
+            T.Store(odd, state + T.Lanes);
+            evenOut = T.MultiplyAdd(T.BroadcastAt(q + i), even, evenOut);
+            oddOut = T.MultiplyAdd(T.BroadcastAt(q + i + 1), odd, oddOut);
+            evenNext = T.MultiplyAdd(T.BroadcastAt(nextKey + i), even, evenNext);
+            oddNext = T.MultiplyAdd(T.BroadcastAt(nextKey + i + 1), odd, oddNext);
+        }
+
+        if (i < keyDim)
+        {
+            T even = T.MultiplyAdd(T.BroadcastAt(k + i), delta, decay * T.Load(state));
+            T.Store(even, state);
+            evenOut = T.MultiplyAdd(T.BroadcastAt(q + i), even, evenOut);
+            evenNext = T.MultiplyAdd(T.BroadcastAt(nextKey + i), even, evenNext);
+        }
+
+        recalled = evenNext + oddNext;
+        return evenOut + oddOut;
+    }
+}
