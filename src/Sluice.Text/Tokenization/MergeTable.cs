@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Security.Cryptography;
 
 namespace Sluice.Text.Tokenization;
 
@@ -37,68 +38,75 @@ internal sealed class MergeTable
     /// <summary>Appends the ids of <paramref name="bytes"/>, one piece of UTF-8 text.</summary>
     public void Encode(ReadOnlySpan<byte> bytes, List<int> ids)
     {
-        if (bytes.IsEmpty)
-            return;
+        Symbol[] rented = ArrayPool<Symbol>.Shared.Rent(bytes.Length + 1);
 
-        Symbol[] rented = ArrayPool<Symbol>.Shared.Rent(bytes.Length);
-        Span<Symbol> symbols = rented.AsSpan(0, bytes.Length);
-        for (int i = 0; i < symbols.Length; i++)
-            symbols[i] = new Symbol(_byteIds[bytes[i]], i - 1, i + 1 < symbols.Length ? i + 1 : Symbol.None);
+        // At most a candidate for each pair there is at first, and one more, net, with each merge.
+        long[] queued = ArrayPool<long>.Shared.Rent(checked(2 * bytes.Length));
 
-        MergeAll(symbols);
-        for (int i = 0; i != Symbol.None; i = symbols[i].Next)
+        // A symbol that never merges stands behind the last.
+        Span<Symbol> symbols = rented.AsSpan(0, bytes.Length + 1);
+        for (int i = 0; i < bytes.Length; i++)
+            symbols[i] = new Symbol { Id = _byteIds[bytes[i]], Previous = i - 1, Next = i + 1 };
+        symbols[^1] = new Symbol { Id = -1, Previous = bytes.Length - 1, Rule = Rule.None };
+
+        var queue = new MinimumHeap(queued);
+        for (int i = 0; i < bytes.Length; i++)
+            Propose(symbols, i, ref queue);
+        while (queue.TryPop(out long candidate))
+            Merge(symbols, candidate, ref queue);
+
+        for (int i = 0; i < bytes.Length; i = symbols[i].Next)
             ids.Add(symbols[i].Id);
         ArrayPool<Symbol>.Shared.Return(rented);
+        ArrayPool<long>.Shared.Return(queued);
     }
 
-    private void MergeAll(Span<Symbol> symbols)
+    // Queues the merge of a symbol with the next, if there is a rule: by rank, then by place.
+    private void Propose(Span<Symbol> symbols, int at, ref MinimumHeap queue)
     {
-        var queue = new PriorityQueue<Candidate, long>(symbols.Length);
-        for (int i = 0; i + 1 < symbols.Length; i++)
-            Propose(symbols, i, queue);
-
-        while (queue.TryDequeue(out Candidate candidate, out _))
-        {
-            // Symbols only ever grow, so a candidate is current exactly when both of its symbols still are what they were.
-            ref Symbol left = ref symbols[candidate.At];
-            if (left.Id != candidate.Pair.Left || left.Next == Symbol.None || symbols[left.Next].Id != candidate.Pair.Right)
-                continue;
-
-            ref Symbol right = ref symbols[left.Next];
-            left.Id = candidate.Product;
-            left.Next = right.Next;
-            right.Id = Symbol.None;
-            if (left.Next != Symbol.None)
-            {
-                symbols[left.Next].Previous = candidate.At;
-                Propose(symbols, candidate.At, queue);
-            }
-
-            if (left.Previous != Symbol.None)
-                Propose(symbols, left.Previous, queue);
-        }
+        ref Symbol left = ref symbols[at];
+        left.Rule = _rules.TryGetValue(new Pair(left.Id, symbols[left.Next].Id), out Rule rule) ? rule : Rule.None;
+        if (left.Rule.Rank >= 0)
+            queue.Push(((long)left.Rule.Rank << 32) | (uint)at);
     }
 
-    private void Propose(ReadOnlySpan<Symbol> symbols, int at, PriorityQueue<Candidate, long> queue)
+    private void Merge(Span<Symbol> symbols, long candidate, ref MinimumHeap queue)
     {
-        var pair = new Pair(symbols[at].Id, symbols[symbols[at].Next].Id);
-        if (_rules.TryGetValue(pair, out Rule rule))
-            queue.Enqueue(new Candidate(at, pair, rule.Product), ((long)rule.Rank << 32) | (uint)at);
+        // What was queued before its symbol or the next one changed no longer is that symbol's rule: symbols only ever grow.
+        int at = (int)candidate;
+        ref Symbol left = ref symbols[at];
+        if (left.Rule.Rank != candidate >> 32)
+            return;
+
+        ref Symbol right = ref symbols[left.Next];
+        left.Id = left.Rule.Product;
+        left.Next = right.Next;
+        right.Rule = Rule.None;
+        symbols[left.Next].Previous = at;
+        Propose(symbols, at, ref queue);
+        if (left.Previous >= 0)
+            Propose(symbols, left.Previous, ref queue);
     }
 
-    private readonly record struct Rule(int Rank, int Product);
-
-    private readonly record struct Candidate(int At, Pair Pair, int Product);
+    private readonly record struct Rule(int Rank, int Product)
+    {
+        public static Rule None => new(-1, -1);
+    }
 
     private readonly record struct Pair(int Left, int Right)
     {
-        // Seeded per process: a file cannot be made whose pairs all collide.
-        public override int GetHashCode() => HashCode.Combine(Left, Right);
+        // Multiplying by a secret keeps a file from being made whose pairs all collide.
+        private static readonly ulong Secret = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) | 1;
+
+        public override int GetHashCode() => (int)((((ulong)(uint)Left << 32 | (uint)Right) * Secret) >> 32);
     }
 
-    // A merged run of bytes, in a doubly linked list whose nodes stay at the run's first byte.
-    private record struct Symbol(int Id, int Previous, int Next)
+    // A run of bytes merged so far, at the place of its first byte, in a list of such; and the rule for it and the next.
+    private struct Symbol
     {
-        public const int None = -1;
+        public int Id;
+        public int Previous;
+        public int Next;
+        public Rule Rule;
     }
 }

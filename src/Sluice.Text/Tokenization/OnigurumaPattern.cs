@@ -38,7 +38,7 @@ internal ref struct OnigurumaPattern
     public static string Translate(string pattern)
     {
         if (pattern.Length is 0 or > MaxLength)
-            throw TokenizerErrors.InPattern(pattern, 0, $"expected 1 to {MaxLength} characters, found {pattern.Length}");
+            throw TokenizerErrors.InPattern(pattern, $"expected 1 to {MaxLength} characters, found {pattern.Length}");
 
         var translation = new OnigurumaPattern(pattern);
         translation.Alternatives(depth: 0);
@@ -53,7 +53,10 @@ internal ref struct OnigurumaPattern
 
     private readonly bool IsAt(string text) => string.CompareOrdinal(_pattern, _at, text, 0, text.Length) == 0;
 
-    private readonly TokenizerException Refuse(string what) => TokenizerErrors.InPattern(_pattern, _at, what + " is not supported");
+    private readonly TokenizerException Refuse(string what) => RefuseAt(_at, what);
+
+    private readonly TokenizerException RefuseAt(int at, string what) =>
+        TokenizerErrors.InPattern(_pattern, $"at character {at}, {what} is not supported");
 
     private void Alternatives(int depth)
     {
@@ -203,7 +206,7 @@ internal ref struct OnigurumaPattern
         while (Current != ']' || _at == first)
         {
             if (Ended || Current == ']')
-                throw TokenizerErrors.InPattern(_pattern, start, "a class that is empty or lacks its ] is not supported");
+                throw RefuseAt(start, "a class that is empty or lacks its ]");
             ClassItem(isFirst: _at == first);
         }
 

@@ -14,8 +14,11 @@ namespace Sluice.Text.Tokenization;
 /// </remarks>
 internal sealed class PieceEncoder
 {
-    // Longest piece handed to the library, in chars. At this length the two ways are about equally fast.
-    private const int LongestForLibrary = 64;
+    // In bytes. Beyond this the table is faster than the library, whose cache holds only short pieces.
+    private const int LongestForLibrary = 16;
+
+    // In chars; longer pieces are rare and take memory from the heap.
+    private const int LongestOnStack = 64;
     private const int BytesPerChar = 3;
 
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _vocabulary;
@@ -52,19 +55,14 @@ internal sealed class PieceEncoder
     /// <summary>Appends the ids of a piece of well-formed text.</summary>
     public void Encode(ReadOnlySpan<char> piece, List<int> ids)
     {
-        if (piece.Length > LongestForLibrary)
-        {
-            EncodeLong(piece, ids);
-            return;
-        }
-
-        Span<byte> buffer = stackalloc byte[LongestForLibrary * BytesPerChar];
-        Span<byte> bytes = buffer[..Encoding.UTF8.GetBytes(piece, buffer)];
-        Span<char> spelling = stackalloc char[LongestForLibrary * BytesPerChar];
+        int most = piece.Length <= LongestOnStack ? LongestOnStack * BytesPerChar : Encoding.UTF8.GetMaxByteCount(piece.Length);
+        Span<byte> bytes = most <= LongestOnStack * BytesPerChar ? stackalloc byte[LongestOnStack * BytesPerChar] : new byte[most];
+        Span<char> spelling = most <= LongestOnStack * BytesPerChar ? stackalloc char[LongestOnStack * BytesPerChar] : new char[most];
+        bytes = bytes[..Encoding.UTF8.GetBytes(piece, bytes)];
         if (TryTakeWhole(bytes, spelling, ids))
             return;
 
-        if (_library is null)
+        if (_library is null || bytes.Length > LongestForLibrary)
         {
             _table.Encode(bytes, ids);
             return;
@@ -72,14 +70,6 @@ internal sealed class PieceEncoder
 
         foreach (int rank in _library.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false))
             ids.Add(_idOfRank[rank]);
-    }
-
-    private void EncodeLong(ReadOnlySpan<char> piece, List<int> ids)
-    {
-        byte[] bytes = new byte[Encoding.UTF8.GetByteCount(piece)];
-        Encoding.UTF8.GetBytes(piece, bytes);
-        if (!TryTakeWhole(bytes, new char[bytes.Length], ids))
-            _table.Encode(bytes, ids);
     }
 
     private bool TryTakeWhole(ReadOnlySpan<byte> bytes, Span<char> spelling, List<int> ids)

@@ -92,5 +92,5 @@ internal sealed class PieceSplitter
     }
 
     private static TokenizerException TooSlow(Regex pattern, int length, Exception? inner) =>
-        new($"tokenizer.json: split pattern {TokenizerErrors.Quote(pattern.ToString())} takes too long on a text of {length} characters", inner);
+        TokenizerErrors.InPattern(pattern.ToString(), $"takes too long on a text of {length} characters", inner);
 }

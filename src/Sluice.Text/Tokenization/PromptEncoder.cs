@@ -82,7 +82,7 @@ internal sealed class PromptEncoder(AddedTokenSet rawTokens, AddedTokenSet norma
     // Composing this part before the whole run changes nothing: composition gives the same however often and in what parts it is done.
     private void AppendTrusted(string part)
     {
-        string text = composes ? UnicodeText.Compose(part) : part;
+        string text = composes ? Composition.Compose(part) : part;
         int done = 0;
         int from = 0;
         while (normalizedTokens.TryFind(text, from, text.Length, out AddedToken token, out int start, out int end))
@@ -115,7 +115,7 @@ internal sealed class PromptEncoder(AddedTokenSet rawTokens, AddedTokenSet norma
         string text = _run.ToString();
         _run.Clear();
         if (composes)
-            text = UnicodeText.Compose(text);
+            text = Composition.Compose(text);
         splitter.Split(text, _pieces);
         foreach (Range piece in _pieces)
             pieces.Encode(text.AsSpan()[piece], _ids);

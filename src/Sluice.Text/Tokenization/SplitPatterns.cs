@@ -47,7 +47,7 @@ internal static partial class SplitPatterns
         }
         catch (ArgumentException e)
         {
-            throw new TokenizerException($"tokenizer.json: split pattern {TokenizerErrors.Quote(pattern)}: {e.Message}", e);
+            throw TokenizerErrors.InPattern(pattern, e.Message, e);
         }
     }
 

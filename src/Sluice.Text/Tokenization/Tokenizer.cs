@@ -27,7 +27,7 @@ public sealed class Tokenizer
     {
         _composes = definition.Composes;
         if (_composes)
-            UnicodeText.RequireNormalization();
+            Composition.RequireIcu();
 
         _vocabulary = definition.Vocabulary;
         _added = definition.AddedTokens.ToDictionary(token => token.Id);
@@ -138,7 +138,7 @@ public sealed class Tokenizer
     public bool TryGetId(string token, out int id) => _addedIds.TryGetValue(token, out id) || _vocabulary.TryGetValue(token, out id);
 
     // An added token as it is found in text, and as it decodes.
-    private string InText(AddedToken token) => token.Normalized && _composes ? UnicodeText.Compose(token.Content) : token.Content;
+    private string InText(AddedToken token) => token.Normalized && _composes ? Composition.Compose(token.Content) : token.Content;
 
     private PromptEncoder NewEncoder() => new(_rawTokens, _normalizedTokens, _composes, _splitter, _pieces);
 }

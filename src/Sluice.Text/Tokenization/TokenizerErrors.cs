@@ -10,25 +10,30 @@ internal static class TokenizerErrors
     private const int MaxQuoted = 60;
 
     /// <summary>A problem in tokenizer.json; <paramref name="where"/> is the path to it, <c>model.vocab</c>.</summary>
-    public static TokenizerException At(string where, string problem, Exception? inner = null) =>
-        new($"tokenizer.json: {where}: {problem}", inner);
+    public static TokenizerException At(string where, string problem) => new($"tokenizer.json: {where}: {problem}");
+
+    /// <summary>Text that is no JSON, or JSON whose strings are no Unicode.</summary>
+    public static TokenizerException InJson(Exception inner) => new($"tokenizer.json: {OnOneLine(inner.Message)}", inner);
 
     /// <summary>A split pattern that cannot be run as its author meant it.</summary>
-    public static TokenizerException InPattern(string pattern, int at, string problem) =>
-        new($"tokenizer.json: split pattern {Quote(pattern)}, character {at}: {problem}");
+    public static TokenizerException InPattern(string pattern, string problem, Exception? inner = null) =>
+        new($"tokenizer.json: split pattern {Quote(pattern)}: {OnOneLine(problem)}", inner);
 
-    /// <summary>Text from the file in quotes, shortened, control characters escaped.</summary>
-    public static string Quote(ReadOnlySpan<char> text)
+    /// <summary>Text from the file in quotes, shortened, on one line.</summary>
+    public static string Quote(ReadOnlySpan<char> text) =>
+        text.Length <= MaxQuoted ? $"\"{OnOneLine(text)}\"" : $"\"{OnOneLine(text[..MaxQuoted])}\"...";
+
+    private static string OnOneLine(ReadOnlySpan<char> text)
     {
-        var quoted = new StringBuilder("\"");
-        foreach (char c in text[..Math.Min(text.Length, MaxQuoted)])
+        var line = new StringBuilder(text.Length);
+        foreach (char c in text)
         {
             if (char.IsControl(c) || char.IsSurrogate(c) || c is '\u2028' or '\u2029')
-                quoted.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:X4}");
+                line.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:X4}");
             else
-                quoted.Append(c);
+                line.Append(c);
         }
 
-        return quoted.Append(text.Length > MaxQuoted ? "\"..." : "\"").ToString();
+        return line.ToString();
     }
 }

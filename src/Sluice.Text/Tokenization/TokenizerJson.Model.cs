@@ -141,7 +141,7 @@ internal static partial class TokenizerJson
         {
             // The oldest files leave the type out.
             if (type is not null && !(type.RootElement.ValueKind == JsonValueKind.String && type.RootElement.ValueEquals("BPE")))
-                throw TokenizerErrors.At("model.type", $"expected \"BPE\", found {TokenizerErrors.Quote(type.RootElement.ToString())}");
+                throw TokenizerErrors.At("model.type", $"expected \"BPE\", found {TokenizerErrors.Quote(type.RootElement.GetRawText())}");
         }
 
         foreach (string affix in (ReadOnlySpan<string>)["model.continuing_subword_prefix", "model.end_of_word_suffix"])

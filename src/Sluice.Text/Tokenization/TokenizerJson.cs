@@ -35,7 +35,7 @@ internal static partial class TokenizerJson
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             // InvalidOperationException is how System.Text.Json reports strings that are no Unicode: broken UTF-8, half an escape pair.
-            throw new TokenizerException($"tokenizer.json: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw TokenizerErrors.InJson(e);
         }
     }
 

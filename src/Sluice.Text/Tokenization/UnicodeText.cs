@@ -1,6 +1,6 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
-using Sluice.Core;
 
 namespace Sluice.Text.Tokenization;
 
@@ -8,9 +8,6 @@ namespace Sluice.Text.Tokenization;
 internal static class UnicodeText
 {
     private const char Replacement = '\uFFFD';
-
-    // string.Normalize takes U+FFFE for damage and throws. It is a character like any other: a starter that composes with nothing.
-    private const char RefusedByNormalize = '\uFFFE';
 
     /// <summary>Replaces each surrogate without a partner by U+FFFD; the length stays.</summary>
     public static string ReplaceLoneSurrogates(string text)
@@ -48,23 +45,6 @@ internal static class UnicodeText
         return start..end;
     }
 
-    /// <summary>Normalization form C of well-formed text.</summary>
-    public static string Compose(string text) => text.Contains(RefusedByNormalize)
-        ? string.Join(RefusedByNormalize, text.Split(RefusedByNormalize).Select(part => part.Normalize(NormalizationForm.FormC)))
-        : text.Normalize(NormalizationForm.FormC);
-
-    /// <summary>Checks that <see cref="Compose"/> works here: without ICU, .NET returns the text as it was and says nothing.</summary>
-    /// <exception cref="TokenizerException">It does not; the message says what to install.</exception>
-    public static void RequireNormalization()
-    {
-        if ("e\u0301".Normalize().Length != 1)
-        {
-            throw new TokenizerException(
-                "this tokenizer needs Unicode normalization, which .NET has not got here: install ICU (libicu72 or newer on Debian and Ubuntu, "
-                + "icu-libs on Alpine) and unset DOTNET_SYSTEM_GLOBALIZATION_INVARIANT and InvariantGlobalization");
-        }
-    }
-
     /// <summary>Where the white space before <paramref name="end"/> begins.</summary>
     public static int SpaceStartBefore(ReadOnlySpan<char> text, int end) => text[..end].TrimEnd().Length;
 
@@ -73,11 +53,11 @@ internal static class UnicodeText
 
     /// <summary>Whether a word character ends at <paramref name="end"/>.</summary>
     public static bool WordEndsAt(ReadOnlySpan<char> text, int end) =>
-        Rune.DecodeLastFromUtf16(text[..end], out Rune rune, out _) == System.Buffers.OperationStatus.Done && IsWord(rune);
+        Rune.DecodeLastFromUtf16(text[..end], out Rune rune, out _) == OperationStatus.Done && IsWord(rune);
 
     /// <summary>Whether a word character begins at <paramref name="start"/>.</summary>
     public static bool WordStartsAt(ReadOnlySpan<char> text, int start) =>
-        Rune.DecodeFromUtf16(text[start..], out Rune rune, out _) == System.Buffers.OperationStatus.Done && IsWord(rune);
+        Rune.DecodeFromUtf16(text[start..], out Rune rune, out _) == OperationStatus.Done && IsWord(rune);
 
     // Unicode's \w (UTS #18, annex C): alphabetic, mark, decimal digit, connector, joiner. Alphabetic beyond letters, letter numbers
     // and marks is the circled and squared Latin letters alone.

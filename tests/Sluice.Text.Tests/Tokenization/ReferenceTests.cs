@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Sluice.Text.Tokenization;
 
 namespace Sluice.Text.Tests.Tokenization;
 
@@ -50,6 +51,14 @@ public sealed class ReferenceTests
         foreach (JsonElement generated in document.RootElement.GetProperty("generated").EnumerateArray())
             Assert.Equal(generated.GetProperty("text").GetString(), tokenizer.Decode(TokenizerData.Ids(generated.GetProperty("ids"))));
         Assert.True(tokenizer.UsesLibrary);
+    }
+
+    [Fact]
+    public void Text_composes_as_the_library_composes_it()
+    {
+        using JsonDocument document = TokenizerData.Read("tokenizer_cases.json.gz");
+        foreach (JsonElement test in document.RootElement.GetProperty("compositions").EnumerateArray())
+            Assert.Equal(test[1].GetString(), Composition.Compose(test[0].GetString()!));
     }
 
     [Fact]

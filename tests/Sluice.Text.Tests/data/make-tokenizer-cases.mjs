@@ -141,7 +141,26 @@ for (const chain of patterns) {
   splits.push({ patterns: chain, cases: texts.map(text => ({ text, pieces: pre.preTokenizeString(text).map(([piece]) => piece) })) });
 }
 
+// Composing alone: every character whose normalization could matter, between marks of several combining classes, and its decomposition.
+const { nfcNormalizer } = createRequire(process.cwd() + '/')('tokenizers');
+const nfc = nfcNormalizer();
+const compositions = [];
+let row = '';
+for (let code = 0xa0; code < 0x110000; code++) {
+  if (code >= 0xd800 && code < 0xe000) continue;
+  const c = String.fromCodePoint(code);
+  const apart = c.normalize('NFD');
+  if (apart === c && ('\u0345' + c).normalize('NFD') === '\u0345' + c && (c + '\u0334').normalize() === c + '\u0334' && !/\p{M}/u.test(c)) continue;
+  if (code >= 0xac00 && code <= 0xd7a3 && code % 97) continue;
+  row += `${c}\u0334 \u0345${c} a\u0301${c}\u0323 ${apart} ${apart}\u0301\u0323\n`;
+  if (row.length > 4000) {
+    compositions.push([row, nfc.normalizeString(row)]);
+    row = '';
+  }
+}
+compositions.push([row, nfc.normalizeString(row)]);
+
 const about = "Made by make-tokenizer-cases.mjs with Hugging Face's tokenizers 0.23.2 (npm). Special tokens parsed; 'skipped' leaves them out.";
-const out = gzipSync(JSON.stringify({ about, tokenizers, splits }), { level: 9 });
+const out = gzipSync(JSON.stringify({ about, tokenizers, splits, compositions }), { level: 9 });
 writeFileSync(new URL('tokenizer_cases.json.gz', import.meta.url), out);
-console.log(`${tokenizers.length} tokenizers, ${splits.length} patterns, ${out.length} bytes`);
+console.log(`${tokenizers.length} tokenizers, ${splits.length} patterns, ${compositions.length} rows of composition, ${out.length} bytes`);
