@@ -13,7 +13,7 @@ public sealed record JinjaLimits
     public int SourceLength { get; init; } = 1 << 20;
 
     /// <summary>How deep statements and expressions may nest in the source, and how tall an expression tree may grow.</summary>
-    public int NestingDepth { get; init; } = 128;
+    public int NestingDepth { get; init; } = 200;
 
     /// <summary>How deep evaluation may nest: expressions inside macros inside loops, data inside data.</summary>
     public int EvaluationDepth { get; init; } = 1000;
@@ -31,7 +31,7 @@ public sealed record JinjaLimits
     public int OutputLength { get; init; } = 1 << 24;
 
     /// <summary>Bytes of text, lists and dicts that one rendering may create in all, whether or not it keeps them.</summary>
-    public long AllocatedBytes { get; init; } = 1L << 29;
+    public long AllocatedBytes { get; init; } = 1L << 28;
 
     /// <summary>Numbers in one <c>range()</c>, as in Jinja2's sandbox.</summary>
     public int RangeLength { get; init; } = 100_000;

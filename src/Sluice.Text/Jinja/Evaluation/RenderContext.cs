@@ -62,7 +62,7 @@ internal sealed class RenderContext
     }
 
     /// <summary>Pays for looking at <paramref name="length"/> characters.</summary>
-    public void SpendOnText(long length) => Spend(length >> 5);
+    public void SpendOnText(long length) => Spend(length >> 4);
 
     /// <summary>Pays for arithmetic on or printing of a number that may be large.</summary>
     public void SpendOn(BigInteger value)

@@ -6,7 +6,11 @@ namespace Sluice.Text.Jinja;
 /// </summary>
 internal sealed class Scope(Scope? outer)
 {
+    private readonly Scope? _outer = outer;
     private Dictionary<string, Value>? _variables;
+
+    /// <summary>How many scopes are around this one.</summary>
+    public int Depth { get; } = outer is null ? 0 : outer.Depth + 1;
 
     /// <summary>The template's top level.</summary>
     public Scope TopLevel
@@ -22,8 +26,6 @@ internal sealed class Scope(Scope? outer)
             return scope;
         }
     }
-
-    private Scope? _outer { get; } = outer;
 
     public Value? Find(string name)
     {
