@@ -23,9 +23,9 @@ public sealed record JinjaLimits
 
     /// <summary>
     /// Steps of one rendering: one for each node evaluated and each item visited, and more for work on text in proportion to its
-    /// length. Twenty million take a second or so; a chat of a thousand messages takes a few hundred thousand.
+    /// length. The default takes a few seconds at worst; a chat of a thousand messages needs a few hundred thousand.
     /// </summary>
-    public long Fuel { get; init; } = 50_000_000;
+    public long Fuel { get; init; } = 20_000_000;
 
     /// <summary>Characters of rendered text.</summary>
     public int OutputLength { get; init; } = 1 << 24;

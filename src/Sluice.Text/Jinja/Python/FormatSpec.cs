@@ -199,7 +199,7 @@ internal sealed class FormatSpec
             return isCharacter ? ("", "", new Rune((int)value).ToString()) : throw c.Fail("%c arg not in range(0x110000)");
         }
 
-        c.SpendOn(value);
+        c.SpendOnDigits(value);
         BigInteger magnitude = BigInteger.Abs(value);
         (string prefix, string digits) = Type switch
         {
@@ -253,7 +253,7 @@ internal sealed class FormatSpec
 
         bool isNegative = double.IsNegative(value) && !double.IsNaN(value);
         double magnitude = Math.Abs(value);
-        c.Allocate(64L * Math.Max(Precision, 0));
+        c.SpendOnDecimals(Precision);
         string digits = Type switch
         {
             '\0' when Precision < 0 => FloatText.Repr(magnitude),

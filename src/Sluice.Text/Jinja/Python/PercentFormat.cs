@@ -181,7 +181,7 @@ internal sealed class PercentFormat
             UndefinedValue undefined => throw _c.Fail(undefined.Message),
             _ => throw _c.Fail($"%{code} format: a number is required, not {value.TypeName}"),
         };
-        _c.SpendOn(number);
+        _c.SpendOnDigits(number);
         BigInteger magnitude = BigInteger.Abs(number);
         (string prefix, string digits) = code switch
         {
@@ -213,7 +213,7 @@ internal sealed class PercentFormat
         }
 
         int precision = layout.Precision < 0 ? 6 : layout.Precision;
-        _c.Allocate(64L * precision);
+        _c.SpendOnDecimals(precision);
         string digits = FloatText.Format(Math.Abs(number), char.ToLowerInvariant(code), precision, layout.Alternate);
         digits = char.IsUpper(code) ? digits.ToUpperInvariant() : digits;
         AppendNumber(double.IsNegative(number) && !double.IsNaN(number), "", digits, layout, (NumberValue)value);
