@@ -91,12 +91,13 @@ internal sealed class RenderContext
     /// <summary>Pays for <paramref name="bytes"/> about to be written.</summary>
     public void Allocate(long bytes)
     {
-        Spend(bytes >> 6);
         _bytes -= bytes;
         if (_bytes < 0)
         {
             throw Fail($"limit AllocatedBytes: the template makes more than {Limits.AllocatedBytes} bytes of text, lists and dicts");
         }
+
+        Spend(bytes >> 6);
     }
 
     /// <summary>Pays for a new object with <paramref name="bytes"/> of content.</summary>
