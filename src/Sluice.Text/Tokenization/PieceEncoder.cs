@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.ML.Tokenizers;
 
@@ -16,6 +17,7 @@ internal sealed class PieceEncoder
 {
     // In bytes. Beyond this the table is faster than the library, whose cache holds only short pieces.
     private const int LongestForLibrary = 16;
+    private const int MostCollisions = 64;
 
     // In chars; longer pieces are rare and take memory from the heap.
     private const int LongestOnStack = 64;
@@ -88,38 +90,52 @@ internal sealed class PieceEncoder
     }
 
     // Ranks: the bytes, which no merge makes, then the merges' products in order. The library reads lines of "base64 rank".
-    private static (TiktokenTokenizer Library, int[] IdOfRank) CreateLibrary(TokenizerDefinition definition)
+    private static (TiktokenTokenizer? Library, int[] IdOfRank) CreateLibrary(TokenizerDefinition definition)
     {
         string[] spellings = new string[definition.IdCount];
         foreach ((string token, int id) in definition.Vocabulary)
             spellings[id] = token;
 
         int[] idOfRank = [.. definition.ByteIds, .. definition.Merges.Select(merge => merge.Product)];
+        var collisions = new Dictionary<int, int>(idOfRank.Length);
         using var lines = new MemoryStream();
+        Span<byte> bytes = stackalloc byte[LongestForLibrary];
         for (int rank = 0; rank < idOfRank.Length; rank++)
         {
-            if (idOfRank[rank] >= 0)
-                WriteLine(lines, spellings[idOfRank[rank]], rank);
+            // No part of a short piece is a long token.
+            string spelling = idOfRank[rank] < 0 ? "" : spellings[idOfRank[rank]];
+            if (spelling.Length is 0 or > LongestForLibrary)
+                continue;
+
+            Span<byte> token = bytes[..spelling.Length];
+            ByteAlphabet.TryRead(spelling, token);
+            if (++CollectionsMarshal.GetValueRefOrAddDefault(collisions, LibraryHash(token), out _) > MostCollisions)
+                return (null, []);
+            WriteLine(lines, token, rank);
         }
 
         lines.Position = 0;
         return (TiktokenTokenizer.Create(lines, preTokenizer: null, normalizer: null), idOfRank);
     }
 
-    private static void WriteLine(MemoryStream lines, string spelling, int rank)
+    // The library keeps tokens in a dictionary by this hash, which has no secret in it: a file can be made all of whose tokens
+    // collide, and then load and encode in quadratic time. Such a file is left to the table.
+    private static int LibraryHash(ReadOnlySpan<byte> token)
     {
-        Span<byte> bytes = spelling.Length <= 256 ? stackalloc byte[256] : new byte[spelling.Length];
-        bytes = bytes[..spelling.Length];
-        ByteAlphabet.TryRead(spelling, bytes);
+        int hash = 17;
+        foreach (byte value in token)
+            hash = unchecked(hash * 31 + value);
+        return hash;
+    }
 
-        const int rankDigits = 10;
-        int length = Base64.GetMaxEncodedToUtf8Length(bytes.Length);
-        Span<byte> line = length <= 512 ? stackalloc byte[512 + rankDigits + 2] : new byte[length + rankDigits + 2];
-        Base64.EncodeToUtf8(bytes, line, out _, out int written);
-        line[written++] = (byte)' ';
-        rank.TryFormat(line[written..], out int digits, provider: CultureInfo.InvariantCulture);
-        written += digits;
-        line[written++] = (byte)'\n';
-        lines.Write(line[..written]);
+    private static void WriteLine(MemoryStream lines, ReadOnlySpan<byte> token, int rank)
+    {
+        Span<byte> line = stackalloc byte[64];
+        Base64.EncodeToUtf8(token, line, out _, out int length);
+        line[length++] = (byte)' ';
+        rank.TryFormat(line[length..], out int digits, provider: CultureInfo.InvariantCulture);
+        length += digits;
+        line[length++] = (byte)'\n';
+        lines.Write(line[..length]);
     }
 }

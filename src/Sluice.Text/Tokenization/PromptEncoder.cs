@@ -18,6 +18,9 @@ internal sealed class PromptEncoder(AddedTokenSet rawTokens, AddedTokenSet norma
     // Plain text since the last added token.
     private readonly StringBuilder _run = new();
 
+    // Trusted ranges before this one end before all text still to come.
+    private int _firstRange;
+
     /// <summary>Encodes well-formed text; added tokens are recognised within its <paramref name="trusted"/> ranges alone.</summary>
     public int[] Encode(string text, IReadOnlyList<Range> trusted)
     {
@@ -41,16 +44,16 @@ internal sealed class PromptEncoder(AddedTokenSet rawTokens, AddedTokenSet norma
         return [.. _ids];
     }
 
-    // Applies a token's flags to a place it was found at: whether it counts there, and the white space it takes along, though none
-    // that an earlier token took.
+    // Applies a token's flags to a place it was found at: whether it counts there, and the white space it takes along, but none that
+    // an earlier token took: a token may be found inside that, and what was taken ends where white space ends.
     private static bool Admits(AddedToken token, ReadOnlySpan<char> text, int done, ref int start, ref int end)
     {
         if (token.SingleWord && (UnicodeText.WordEndsAt(text, start) || UnicodeText.WordStartsAt(text, end)))
             return false;
         if (token.StripsLeft)
-            start = Math.Max(UnicodeText.SpaceStartBefore(text, start), done);
+            start = start > done ? done + text[done..start].TrimEnd().Length : done;
         if (token.StripsRight)
-            end = UnicodeText.SpaceEndAfter(text, end);
+            end = text.Length - text[Math.Max(end, done)..].TrimStart().Length;
         return true;
     }
 
@@ -64,11 +67,14 @@ internal sealed class PromptEncoder(AddedTokenSet rawTokens, AddedTokenSet norma
             return;
         }
 
+        while (_firstRange < trusted.Count && trusted[_firstRange].End.Value <= start)
+            _firstRange++;
+
         int done = start;
-        foreach (Range range in trusted)
+        for (int i = _firstRange; i < trusted.Count && trusted[i].Start.Value < end; i++)
         {
-            int from = Math.Max(range.Start.Value, done);
-            int to = Math.Min(range.End.Value, end);
+            int from = Math.Max(trusted[i].Start.Value, done);
+            int to = Math.Min(trusted[i].End.Value, end);
             if (from >= to)
                 continue;
             _run.Append(text, done, from - done);

@@ -45,12 +45,6 @@ internal static class UnicodeText
         return start..end;
     }
 
-    /// <summary>Where the white space before <paramref name="end"/> begins.</summary>
-    public static int SpaceStartBefore(ReadOnlySpan<char> text, int end) => text[..end].TrimEnd().Length;
-
-    /// <summary>Where the white space from <paramref name="start"/> ends.</summary>
-    public static int SpaceEndAfter(ReadOnlySpan<char> text, int start) => text.Length - text[start..].TrimStart().Length;
-
     /// <summary>Whether a word character ends at <paramref name="end"/>.</summary>
     public static bool WordEndsAt(ReadOnlySpan<char> text, int end) =>
         Rune.DecodeLastFromUtf16(text[..end], out Rune rune, out _) == OperationStatus.Done && IsWord(rune);

@@ -115,6 +115,20 @@ public sealed class PromptTests
         Assert.Equal([97, 256, 98], tokenizer.Encode([User("a \n"), Template(" <t>"), User(" \t"), Template(" b")]));
     }
 
+    // Tokens of white space that strip white space, over a text of it: each place looked at once, not once for each token.
+    [Fact]
+    public void Stripping_takes_linear_time()
+    {
+        foreach (string flag in (ReadOnlySpan<string>)["lstrip", "rstrip"])
+        {
+            var token = TokenizerFiles.AddedToken(256, " ");
+            token[flag] = true;
+            Tokenizer tokenizer = TokenizerFiles.Create().With(token).Parse();
+            int[] ids = tokenizer.Encode(new string(' ', 500_000) + "a", parseSpecial: true);
+            Assert.Equal(97, ids[^1]);
+        }
+    }
+
     private static PromptSegment Template(string text) => new(text, FromTemplate: true);
 
     private static PromptSegment User(string text) => new(text, FromTemplate: false);
