@@ -84,33 +84,20 @@ internal unsafe struct Twice<T> : ISimd<Twice<T>>
         new() { _lower = T.ShiftRightAndAdd(value._lower, count, addend), _upper = T.ShiftRightAndAdd(value._upper, count, addend) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadWords(byte* source, out Twice<T> low, out Twice<T> high)
+    public static void SplitWords(Twice<T> words, out Twice<T> low, out Twice<T> high)
     {
-        T.LoadWords(source, out T low0, out T high0);
-        T.LoadWords(source + (4 * T.Lanes), out T low1, out T high1);
+        T.SplitWords(words._lower, out T low0, out T high0);
+        T.SplitWords(words._upper, out T low1, out T high1);
         low = new Twice<T> { _lower = low0, _upper = low1 };
         high = new Twice<T> { _lower = high0, _upper = high1 };
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadBytes(byte* source, out Twice<T> low0, out Twice<T> high0, out Twice<T> low1, out Twice<T> high1)
+    public static void LoadE4M3(byte* source, in E4M3Tables tables, out Twice<T> first, out Twice<T> second)
     {
-        T.LoadBytes(source, out T a, out T b, out T c, out T d);
-        T.LoadBytes(source + (4 * T.Lanes), out T e, out T f, out T g, out T h);
-        low0 = new Twice<T> { _lower = a, _upper = e };
-        high0 = new Twice<T> { _lower = b, _upper = f };
-        low1 = new Twice<T> { _lower = c, _upper = g };
-        high1 = new Twice<T> { _lower = d, _upper = h };
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadE4M3(byte* source, out Twice<T> low0, out Twice<T> high0, out Twice<T> low1, out Twice<T> high1)
-    {
-        T.LoadE4M3(source, out T a, out T b, out T c, out T d);
-        T.LoadE4M3(source + (4 * T.Lanes), out T e, out T f, out T g, out T h);
-        low0 = new Twice<T> { _lower = a, _upper = e };
-        high0 = new Twice<T> { _lower = b, _upper = f };
-        low1 = new Twice<T> { _lower = c, _upper = g };
-        high1 = new Twice<T> { _lower = d, _upper = h };
+        T.LoadE4M3(source, tables, out T first0, out T second0);
+        T.LoadE4M3(source + (4 * T.Lanes), tables, out T first1, out T second1);
+        first = new Twice<T> { _lower = first0, _upper = first1 };
+        second = new Twice<T> { _lower = second0, _upper = second1 };
     }
 }

@@ -96,32 +96,17 @@ internal unsafe struct V128 : ISimd<V128>
         new() { Register = ((value.Register.AsUInt32() >> count) + Vector128.Create(addend)).AsSingle() };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadWords(byte* source, out V128 low, out V128 high) =>
-        Split(Vector128.Load(source).AsUInt32(), out low, out high);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadBytes(byte* source, out V128 low0, out V128 high0, out V128 low1, out V128 high1)
+    public static void SplitWords(V128 words, out V128 low, out V128 high)
     {
-        // Widening puts each byte into the lower half of a word; the shift leaves it in the upper one.
-        (Vector128<ushort> first, Vector128<ushort> second) = Vector128.Widen(Vector128.Load(source));
-        Split((first << 8).AsUInt32(), out low0, out high0);
-        Split((second << 8).AsUInt32(), out low1, out high1);
+        low = new V128 { Register = (words.Register.AsUInt32() << 16).AsSingle() };
+        high = new V128 { Register = (words.Register.AsUInt32() & Vector128.Create(0xFFFF0000u)).AsSingle() };
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadE4M3(byte* source, out V128 low0, out V128 high0, out V128 low1, out V128 high1)
+    public static void LoadE4M3(byte* source, in E4M3Tables tables, out V128 first, out V128 second)
     {
-        LoadBytes(source, out low0, out high0, out low1, out high1);
-        low0 = SmallFloat.FromE4M3(low0);
-        high0 = SmallFloat.FromE4M3(high0);
-        low1 = SmallFloat.FromE4M3(low1);
-        high1 = SmallFloat.FromE4M3(high1);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Split(Vector128<uint> words, out V128 low, out V128 high)
-    {
-        low = new V128 { Register = (words << 16).AsSingle() };
-        high = new V128 { Register = (words & Vector128.Create(0xFFFF0000u)).AsSingle() };
+        (Vector128<byte> lower, Vector128<byte> upper) = E4M3.Decode(Vector128.Load(source));
+        first = new V128 { Register = (Vector128.WidenLower(lower) | (Vector128.WidenLower(upper) << 8)).AsSingle() };
+        second = new V128 { Register = (Vector128.WidenUpper(lower) | (Vector128.WidenUpper(upper) << 8)).AsSingle() };
     }
 }

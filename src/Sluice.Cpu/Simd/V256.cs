@@ -79,31 +79,17 @@ internal unsafe struct V256 : ISimd<V256>
         new() { Register = ((value.Register.AsUInt32() >> count) + Vector256.Create(addend)).AsSingle() };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadWords(byte* source, out V256 low, out V256 high) =>
-        Split(Vector256.Load(source).AsUInt32(), out low, out high);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadBytes(byte* source, out V256 low0, out V256 high0, out V256 low1, out V256 high1)
+    public static void SplitWords(V256 words, out V256 low, out V256 high)
     {
-        Vector256<byte> bytes = Vector256.Load(source);
-        Split(Avx2.UnpackLow(Vector256<byte>.Zero, bytes).AsUInt32(), out low0, out high0);
-        Split(Avx2.UnpackHigh(Vector256<byte>.Zero, bytes).AsUInt32(), out low1, out high1);
+        low = new V256 { Register = (words.Register.AsUInt32() << 16).AsSingle() };
+        high = new V256 { Register = (words.Register.AsUInt32() & Vector256.Create(0xFFFF0000u)).AsSingle() };
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadE4M3(byte* source, out V256 low0, out V256 high0, out V256 low1, out V256 high1)
+    public static void LoadE4M3(byte* source, in E4M3Tables tables, out V256 first, out V256 second)
     {
-        LoadBytes(source, out low0, out high0, out low1, out high1);
-        low0 = SmallFloat.FromE4M3(low0);
-        high0 = SmallFloat.FromE4M3(high0);
-        low1 = SmallFloat.FromE4M3(low1);
-        high1 = SmallFloat.FromE4M3(high1);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Split(Vector256<uint> words, out V256 low, out V256 high)
-    {
-        low = new V256 { Register = (words << 16).AsSingle() };
-        high = new V256 { Register = (words & Vector256.Create(0xFFFF0000u)).AsSingle() };
+        (Vector256<byte> lower, Vector256<byte> upper) = E4M3.Decode(Vector256.Load(source));
+        first = new V256 { Register = Avx2.UnpackLow(lower, upper).AsSingle() };
+        second = new V256 { Register = Avx2.UnpackHigh(lower, upper).AsSingle() };
     }
 }

@@ -79,43 +79,17 @@ internal unsafe struct V512 : ISimd<V512>
         new() { Register = ((value.Register.AsUInt32() >> count) + Vector512.Create(addend)).AsSingle() };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadWords(byte* source, out V512 low, out V512 high) =>
-        Split(Vector512.Load(source).AsUInt32(), out low, out high);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadBytes(byte* source, out V512 low0, out V512 high0, out V512 low1, out V512 high1)
+    public static void SplitWords(V512 words, out V512 low, out V512 high)
     {
-        Vector512<byte> bytes = Vector512.Load(source);
-        Split(Avx512BW.UnpackLow(Vector512<byte>.Zero, bytes).AsUInt32(), out low0, out high0);
-        Split(Avx512BW.UnpackHigh(Vector512<byte>.Zero, bytes).AsUInt32(), out low1, out high1);
+        low = new V512 { Register = (words.Register.AsUInt32() << 16).AsSingle() };
+        high = new V512 { Register = (words.Register.AsUInt32() & Vector512.Create(0xFFFF0000u)).AsSingle() };
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadE4M3(byte* source, out V512 low0, out V512 high0, out V512 low1, out V512 high1)
+    public static void LoadE4M3(byte* source, in E4M3Tables tables, out V512 first, out V512 second)
     {
-        if (!Avx512Vbmi.IsSupported)
-        {
-            LoadBytes(source, out low0, out high0, out low1, out high1);
-            low0 = SmallFloat.FromE4M3(low0);
-            high0 = SmallFloat.FromE4M3(high0);
-            low1 = SmallFloat.FromE4M3(low1);
-            high1 = SmallFloat.FromE4M3(high1);
-            return;
-        }
-
-        // Every E4M3 value is a BF16 value: the lower seven bits look up its two bytes, the eighth is the sign.
-        Vector512<byte> bytes = Vector512.Load(source);
-        Vector512<byte> lower = Avx512Vbmi.PermuteVar64x8x2(E4M3Table.LowerBytes0, bytes, E4M3Table.LowerBytes1);
-        Vector512<byte> upper = Avx512Vbmi.PermuteVar64x8x2(E4M3Table.UpperBytes0, bytes, E4M3Table.UpperBytes1)
-            | (bytes & Vector512.Create((byte)0x80));
-        Split(Avx512BW.UnpackLow(lower, upper).AsUInt32(), out low0, out high0);
-        Split(Avx512BW.UnpackHigh(lower, upper).AsUInt32(), out low1, out high1);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Split(Vector512<uint> words, out V512 low, out V512 high)
-    {
-        low = new V512 { Register = (words << 16).AsSingle() };
-        high = new V512 { Register = (words & Vector512.Create(0xFFFF0000u)).AsSingle() };
+        (Vector512<byte> lower, Vector512<byte> upper) = E4M3.Decode(Vector512.Load(source), tables);
+        first = new V512 { Register = Avx512BW.UnpackLow(lower, upper).AsSingle() };
+        second = new V512 { Register = Avx512BW.UnpackHigh(lower, upper).AsSingle() };
     }
 }
