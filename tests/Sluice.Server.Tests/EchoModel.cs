@@ -1,9 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Text.Json.Nodes;
 using Sluice.Testing;
 using Sluice.Text;
-using Sluice.Text.Jinja;
 
 namespace Sluice.Server.Tests;
 
@@ -22,8 +20,7 @@ internal static class EchoModel
 
     public static Tokenizer Tokenizer { get; } = Tokenizer.Load(Data);
 
-    public static JinjaTemplate Template { get; } = JinjaTemplate.Parse(
-        (string)JsonNode.Parse(File.ReadAllText(Path.Combine(Data, "tokenizer_config.json")))!["chat_template"]!);
+    public static ChatTemplate Template { get; } = ChatTemplate.Load(Data)!;
 
     public static FakeModel Create(int pages = 1024, int slots = 32, int maxPositions = 8192) =>
         new(vocabulary: 4224, pages: pages, slots: slots, maxPositions: maxPositions) { Script = Continue, Poison = IsPoisoned };

@@ -45,7 +45,7 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         {
             Id = ModelId,
             Generator = new TextGenerator(server.Engine, EchoModel.Tokenizer, [EchoModel.EndOfText, 4096]),
-            Chat = inputs => EchoModel.Template.Render(inputs),
+            Chat = EchoModel.Template,
             Defaults = defaults ?? new SamplingOptions { Temperature = 0.7f, TopK = 20, TopP = 0.8f },
         };
         server.App = SluiceServer.Build(

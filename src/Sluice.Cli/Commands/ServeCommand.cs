@@ -46,7 +46,7 @@ internal static class ServeCommand
             {
                 Id = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar)),
                 Generator = new TextGenerator(session.Engine, tokenizer, session.EndOfText),
-                Chat = template is null ? null : inputs => template.Render(inputs),
+                Chat = template,
                 Defaults = SamplingFlags.Apply(session.Defaults),
             };
             await using WebApplication app = SluiceServer.Build(options, served);

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Sluice.Core;
 using Sluice.Engine.Text;
 using Sluice.Server.Http;
+using Sluice.Text;
 
 namespace Sluice.Server.OpenAI;
 
@@ -33,11 +34,11 @@ internal sealed class ChatCompletionsEndpoint
             request = ChatRequest.Read(fields, _model.Defaults);
         }
 
-        ChatRenderer render = _model.Chat ?? throw new RequestException("the model has no chat template; use /v1/completions", "messages", "unsupported_value");
+        ChatTemplate template = _model.Chat ?? throw new RequestException("the model has no chat template; use /v1/completions", "messages", "unsupported_value");
         await using TextStream text = _model.Generator.Generate(
             new TextRequest
             {
-                Prompt = _model.Generator.Tokenizer.Encode(render(request.Inputs)),
+                Prompt = _model.Generator.Tokenizer.Encode(template.Render(request.Inputs, _clock, context.RequestAborted)),
                 MaxTokens = request.MaxTokens,
                 Sampling = request.Sampling,
                 Stop = request.Stop,

@@ -17,7 +17,7 @@ internal sealed record ChatRequest
     {
         "messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize", "padding",
         "truncation", "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask", "bos_token", "eos_token", "pad_token",
-        "unk_token",
+        "unk_token", "sep_token", "cls_token", "mask_token",
     };
 
     /// <summary>Variables of the chat template.</summary>
