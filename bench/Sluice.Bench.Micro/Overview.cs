@@ -43,6 +43,9 @@ internal static class Overview
         ("attention, 1 token of 32768", b => Scenario.Attention(b, Full, 1, 1, 32768)),
         ("attention, 512 tokens of 512", b => Scenario.Attention(b, Full, 1, 512, 512)),
         ("attention, 512 tokens of 4096", b => Scenario.Attention(b, Full, 1, 512, 4096)),
+        ("packing BF16", _ => Scenario.Packing(DType.BF16)),
+        ("packing F32", _ => Scenario.Packing(DType.F32)),
+        ("packing FP8", _ => Scenario.Packing(DType.F8E4M3)),
         ("fork and join", Scenario.Fork),
     ];
 

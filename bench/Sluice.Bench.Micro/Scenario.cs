@@ -115,6 +115,20 @@ internal sealed class Scenario
         };
     }
 
+    /// <summary>Packing weights at load, which is done once: into memory that is taken and given back.</summary>
+    public static Scenario Packing(DType type)
+    {
+        RandomWeights weights = new(type, 16384, 2048);
+        return new Scenario(() =>
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = 1 });
+            backend.LoadMatrix(MatrixUse.Linear, weights);
+        })
+        {
+            Bytes = weights.ByteLength,
+        };
+    }
+
     /// <summary>The smallest fork: a row that is worth two items.</summary>
     public static Scenario Fork(CpuBackend backend)
     {

@@ -111,8 +111,10 @@ public sealed class InferenceEngine : IAsyncDisposable
         Enter();
         Sequence? sequence = null;
         var stream = new GenerationStream(() => _inbox.Writer.TryWrite(new Command(CommandKind.Cancel, sequence!)));
-        sequence = new Sequence(
-            Interlocked.Increment(ref _arrivals), request, maxLength, SeedOf(request.Sampling), stream) { SubmittedAt = _clock.GetTimestamp() };
+        sequence = new Sequence(Interlocked.Increment(ref _arrivals), request, maxLength, SeedOf(request.Sampling), stream)
+        {
+            SubmittedAt = _clock.GetTimestamp(),
+        };
 
         // Before the sequence is known to the engine thread, which unregisters; a token that is cancelled already calls back here and
         // now, and the engine then meets the cancellation first.

@@ -172,7 +172,7 @@ public sealed class RequestTests
     {
         using var gate = new SemaphoreSlim(0);
         await using TestServer server = await TestServer.StartAsync(engineOptions: new EngineOptions { MaxRunning = 1, MaxQueued = 1 });
-        server.Model.OnForward = _ => gate.Wait();
+        server.Model.OnForward = _ => gate.Wait(10_000);
         Task<JsonNode> first = server.ChatAsync("one"), second = server.ChatAsync("two");
         while (server.Engine.Status is not { Running: 1, Waiting: 1 })
             await Task.Delay(5);

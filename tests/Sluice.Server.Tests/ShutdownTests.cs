@@ -9,7 +9,7 @@ public sealed class ShutdownTests
     {
         using var gate = new SemaphoreSlim(1);
         await using TestServer server = await TestServer.StartAsync();
-        server.Model.OnForward = _ => gate.Wait();
+        server.Model.OnForward = _ => gate.Wait(10_000);
         using HttpResponseMessage stream = await server.OpenAsync("/v1/chat/completions", TestServer.ChatBody("every word of this", "\"stream\":true"));
         Task<JsonNode> whole = server.ChatAsync("and of this");
         while (server.Engine.Status is { Running: 1, Waiting: 0 })

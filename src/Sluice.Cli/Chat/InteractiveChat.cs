@@ -19,6 +19,8 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
         Ctrl-C         stop the answer
         """;
 
+    private const string Prompt = "[bold blue]›[/] ";
+
     private readonly Lock _gate = new();
     private CancellationTokenSource? _answering;
 
@@ -49,7 +51,7 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
 
     private static string? ReadLine()
     {
-        AnsiConsole.Markup("[bold blue]›[/] ");
+        AnsiConsole.Markup(Prompt);
         string? line = Console.ReadLine();
         if (line is null)
             Console.WriteLine();
@@ -148,7 +150,7 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
             if (_answering is { } answering)
                 answering.Cancel();
             else
-                AnsiConsole.MarkupLine("\n[grey]/exit ends the program[/]");
+                AnsiConsole.Markup($"\n[grey]/exit ends the program[/]\n{Prompt}");
         }
     }
 }

@@ -20,7 +20,8 @@ internal static unsafe class AttentionProducts<T>
     /// <param name="keys">Pages of keys, each [headDim, 16].</param>
     /// <param name="pages">Pages.</param>
     /// <param name="scores">The result, each row 16 * pages floats.</param>
-    public static void Scores(float** q, int rows, int headDim, float** keys, int pages, float** scores)
+    /// <param name="next">Pages as large as those of keys that will be read next: fetched meanwhile.</param>
+    public static void Scores(float** q, int rows, int headDim, float** keys, int pages, float** scores, float** next)
     {
         int registersOfPage = PageTokens / T.Lanes;
         int registers = pages * registersOfPage;
@@ -30,13 +31,15 @@ internal static unsafe class AttentionProducts<T>
             int second = Math.Min(register + 1, registers - 1);
             float* k0 = keys[register / registersOfPage] + (register % registersOfPage * T.Lanes);
             float* k1 = keys[second / registersOfPage] + (second % registersOfPage * T.Lanes);
+            float* n0 = next[register / registersOfPage];
+            float* n1 = next[second / registersOfPage];
             int row = 0;
             for (; row + 6 <= rows; row += 6)
-                Scores6(q + row, headDim, k0, k1, scores + row, register * T.Lanes, second * T.Lanes);
+                Scores6(q + row, headDim, k0, k1, scores + row, register * T.Lanes, second * T.Lanes, n0, n1);
             for (; row + 2 <= rows; row += 2)
-                Scores2(q + row, headDim, k0, k1, scores + row, register * T.Lanes, second * T.Lanes);
+                Scores2(q + row, headDim, k0, k1, scores + row, register * T.Lanes, second * T.Lanes, n0, n1);
             for (; row < rows; row++)
-                Scores1(q[row], headDim, k0, k1, scores[row], register * T.Lanes, second * T.Lanes);
+                Scores1(q[row], headDim, k0, k1, scores[row], register * T.Lanes, second * T.Lanes, n0, n1);
         }
     }
 
@@ -49,24 +52,25 @@ internal static unsafe class AttentionProducts<T>
     /// <param name="firstKey">First key of the block to add.</param>
     /// <param name="endKey">Key after the last.</param>
     /// <param name="o">The result, each row valueStride floats.</param>
+    /// <param name="next">Pages as large as those of values that will be read next: fetched meanwhile.</param>
     public static void Combine(
-        float** weights, int rows, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o)
+        float** weights, int rows, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, float** next)
     {
         for (int at = 0; at < valueStride; at += 2 * T.Lanes)
         {
             int second = Math.Min(at + T.Lanes, valueStride - T.Lanes);
             int row = 0;
             for (; row + 6 <= rows; row += 6)
-                Combine6(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, at, second);
+                Combine6(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, next, at, second);
             for (; row + 2 <= rows; row += 2)
-                Combine2(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, at, second);
+                Combine2(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, next, at, second);
             for (; row < rows; row++)
-                Combine1(weights[row], scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o[row], at, second);
+                Combine1(weights[row], scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o[row], next, at, second);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scores6(float** q, int headDim, float* k0, float* k1, float** scores, int at0, int at1)
+    [MethodImpl(Jit.Kernel)]
+    private static void Scores6(float** q, int headDim, float* k0, float* k1, float** scores, int at0, int at1, float* n0, float* n1)
     {
         float* q0 = q[0];
         float* q1 = q[1];
@@ -78,6 +82,7 @@ internal static unsafe class AttentionProducts<T>
         T a3 = T.Zero, b3 = T.Zero, a4 = T.Zero, b4 = T.Zero, a5 = T.Zero, b5 = T.Zero;
         for (nint i = 0; i < headDim; i++)
         {
+            Fetch(n0, n1, i);
             T a = T.Load(k0 + (i * PageTokens));
             T b = T.Load(k1 + (i * PageTokens));
             Add(q0 + i, a, b, ref a0, ref b0);
@@ -96,14 +101,15 @@ internal static unsafe class AttentionProducts<T>
         Store(a5, b5, scores[5], at0, at1);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scores2(float** q, int headDim, float* k0, float* k1, float** scores, int at0, int at1)
+    [MethodImpl(Jit.Kernel)]
+    private static void Scores2(float** q, int headDim, float* k0, float* k1, float** scores, int at0, int at1, float* n0, float* n1)
     {
         float* q0 = q[0];
         float* q1 = q[1];
         T a0 = T.Zero, b0 = T.Zero, a1 = T.Zero, b1 = T.Zero;
         for (nint i = 0; i < headDim; i++)
         {
+            Fetch(n0, n1, i);
             T a = T.Load(k0 + (i * PageTokens));
             T b = T.Load(k1 + (i * PageTokens));
             Add(q0 + i, a, b, ref a0, ref b0);
@@ -114,18 +120,22 @@ internal static unsafe class AttentionProducts<T>
         Store(a1, b1, scores[1], at0, at1);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scores1(float* q, int headDim, float* k0, float* k1, float* scores, int at0, int at1)
+    [MethodImpl(Jit.Kernel)]
+    private static void Scores1(float* q, int headDim, float* k0, float* k1, float* scores, int at0, int at1, float* n0, float* n1)
     {
         T a0 = T.Zero, b0 = T.Zero;
         for (nint i = 0; i < headDim; i++)
+        {
+            Fetch(n0, n1, i);
             Add(q + i, T.Load(k0 + (i * PageTokens)), T.Load(k1 + (i * PageTokens)), ref a0, ref b0);
+        }
+
         Store(a0, b0, scores, at0, at1);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     private static void Combine6(
-        float** weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, int at0, int at1)
+        float** weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, float** next, int at0, int at1)
     {
         float* w0 = weights[0];
         float* w1 = weights[1];
@@ -142,8 +152,10 @@ internal static unsafe class AttentionProducts<T>
         for (nint key = firstKey; key < endKey;)
         {
             float* value = values[key / PageTokens] + (key % PageTokens * valueStride);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride)
+            float* ahead = next[key / PageTokens] + (at0 * PageTokens) + (key % PageTokens * 2 * T.Lanes);
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride, ahead += 2 * T.Lanes)
             {
+                Fetch(ahead);
                 T a = T.Load(value + at0);
                 T b = T.Load(value + at1);
                 Add(w0 + key, a, b, ref a0, ref b0);
@@ -163,9 +175,9 @@ internal static unsafe class AttentionProducts<T>
         Store(a5, b5, o[5], at0, at1);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     private static void Combine2(
-        float** weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, int at0, int at1)
+        float** weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, float** next, int at0, int at1)
     {
         float* w0 = weights[0];
         float* w1 = weights[1];
@@ -174,8 +186,10 @@ internal static unsafe class AttentionProducts<T>
         for (nint key = firstKey; key < endKey;)
         {
             float* value = values[key / PageTokens] + (key % PageTokens * valueStride);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride)
+            float* ahead = next[key / PageTokens] + (at0 * PageTokens) + (key % PageTokens * 2 * T.Lanes);
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride, ahead += 2 * T.Lanes)
             {
+                Fetch(ahead);
                 T a = T.Load(value + at0);
                 T b = T.Load(value + at1);
                 Add(w0 + key, a, b, ref a0, ref b0);
@@ -187,19 +201,40 @@ internal static unsafe class AttentionProducts<T>
         Store(a1, b1, o[1], at0, at1);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     private static void Combine1(
-        float* weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float* o, int at0, int at1)
+        float* weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float* o, float** next, int at0, int at1)
     {
         Resume(o, at0, at1, scale, 0, out T a0, out T b0);
         for (nint key = firstKey; key < endKey;)
         {
             float* value = values[key / PageTokens] + (key % PageTokens * valueStride);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride)
+            float* ahead = next[key / PageTokens] + (at0 * PageTokens) + (key % PageTokens * 2 * T.Lanes);
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride, ahead += 2 * T.Lanes)
+            {
+                Fetch(ahead);
                 Add(weights + key, T.Load(value + at0), T.Load(value + at1), ref a0, ref b0);
+            }
         }
 
         Store(a0, b0, o, at0, at1);
+    }
+
+    /// <summary>A row of two pages of keys meets a line of each of two pages of values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Fetch(float* n0, float* n1, nint i)
+    {
+        Cache.PrefetchToSecondLevel(n0 + (i * PageTokens));
+        Cache.PrefetchToSecondLevel(n1 + (i * PageTokens));
+    }
+
+    /// <summary>Two registers of a value meet as many floats of a page of keys: with 16 lanes, two lines.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Fetch(float* ahead)
+    {
+        Cache.PrefetchToSecondLevel(ahead);
+        if (T.Lanes == 16)
+            Cache.PrefetchToSecondLevel(ahead + 16);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -16,7 +16,7 @@ internal static unsafe class CausalConv<T>
     /// <param name="first">First channel.</param>
     /// <param name="end">Channel after the last.</param>
     /// <param name="y">The result.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Run(float** inputs, int taps, float* weight, int channels, int first, int end, float* y)
     {
         int c = first;

@@ -15,6 +15,9 @@ namespace Sluice.Cpu.Kernels;
 internal static unsafe class DeltaRule<T>
     where T : unmanaged, ISimd<T>
 {
+    /// <summary>Floats of a row of the strip.</summary>
+    private const int RowLength = Memory.CpuStateCache.StripWidth;
+
     /// <param name="state">The strip, [keyDim, 16].</param>
     /// <param name="keyDim">Elements of a key.</param>
     /// <param name="qk">Normalised q, then k, of each token, [tokens, 2, keyStride].</param>
@@ -27,17 +30,30 @@ internal static unsafe class DeltaRule<T>
     /// <param name="oStride">Floats from a token's result to the next's.</param>
     /// <param name="columns">Columns of the strip that exist, up to 16.</param>
     /// <param name="tokens">Tokens.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(
+        float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
+        float* v, nint vStride, float* o, nint oStride, int columns, int tokens)
+    {
+        for (int column = 0; column < columns; column += T.Lanes)
+        {
+            Walk(
+                state + column, keyDim, qk, keyStride, gates, gateStride, v + column, vStride, o + column, oStride,
+                Math.Min(T.Lanes, columns - column), tokens);
+        }
+    }
+
+    /// <summary>As many columns as a register has lanes.</summary>
+    [MethodImpl(Jit.Kernel)]
+    private static void Walk(
         float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
         float* v, nint vStride, float* o, nint oStride, int columns, int tokens)
     {
         T recalled = Recall(state, keyDim, qk + keyStride);
         for (int token = 0; token < tokens; token++)
         {
-            T decay = T.Broadcast(gates[0]);
+            T decay = T.BroadcastAt(gates);
             T value = columns == T.Lanes ? T.Load(v) : Partial.Load<T>(v, columns);
-            T delta = T.Broadcast(gates[1]) * (value - (decay * recalled));
+            T delta = T.BroadcastAt(gates + 1) * (value - (decay * recalled));
 
             float* q = qk;
             float* k = qk + keyStride;
@@ -56,15 +72,15 @@ internal static unsafe class DeltaRule<T>
     }
 
     /// <summary><c>S^T k</c>, in the order of <see cref="Update"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static T Recall(float* state, int keyDim, float* k)
     {
         T even = T.Zero, odd = T.Zero;
         int i = 0;
-        for (; i + 2 <= keyDim; i += 2, state += 2 * T.Lanes)
+        for (; i + 2 <= keyDim; i += 2, state += 2 * RowLength)
         {
             even = T.MultiplyAdd(T.BroadcastAt(k + i), T.Load(state), even);
-            odd = T.MultiplyAdd(T.BroadcastAt(k + i + 1), T.Load(state + T.Lanes), odd);
+            odd = T.MultiplyAdd(T.BroadcastAt(k + i + 1), T.Load(state + RowLength), odd);
         }
 
         if (i < keyDim)
@@ -78,12 +94,12 @@ internal static unsafe class DeltaRule<T>
     {
         T evenOut = T.Zero, oddOut = T.Zero, evenNext = T.Zero, oddNext = T.Zero;
         int i = 0;
-        for (; i + 2 <= keyDim; i += 2, state += 2 * T.Lanes)
+        for (; i + 2 <= keyDim; i += 2, state += 2 * RowLength)
         {
             T even = T.MultiplyAdd(T.BroadcastAt(k + i), delta, decay * T.Load(state));
-            T odd = T.MultiplyAdd(T.BroadcastAt(k + i + 1), delta, decay * T.Load(state + T.Lanes));
+            T odd = T.MultiplyAdd(T.BroadcastAt(k + i + 1), delta, decay * T.Load(state + RowLength));
             T.Store(even, state);
-            T.Store(odd, state + T.Lanes);
+            T.Store(odd, state + RowLength);
             evenOut = T.MultiplyAdd(T.BroadcastAt(q + i), even, evenOut);
             oddOut = T.MultiplyAdd(T.BroadcastAt(q + i + 1), odd, oddOut);
             evenNext = T.MultiplyAdd(T.BroadcastAt(nextKey + i), even, evenNext);

@@ -8,7 +8,7 @@ internal static unsafe class Elementwise<T>
     where T : unmanaged, ISimd<T>
 {
     /// <summary><c>y += x</c>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Add(float* x, float* y, int count)
     {
         int i = 0;
@@ -19,7 +19,7 @@ internal static unsafe class Elementwise<T>
     }
 
     /// <summary><c>y += factor * x</c>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void AddScaled(float* x, float factor, float* y, int count)
     {
         T scale = T.Broadcast(factor);
@@ -31,7 +31,7 @@ internal static unsafe class Elementwise<T>
     }
 
     /// <summary><c>y = silu(gate) * up</c>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void SwiGlu(float* gate, float* up, float* y, int count)
     {
         int i = 0;

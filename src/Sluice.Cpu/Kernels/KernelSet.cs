@@ -74,7 +74,7 @@ internal abstract unsafe class KernelSet
     public abstract void BeginAttention(in AttentionTile tile);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.AddBlock"/>
-    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages);
+    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Merge"/>
     public abstract void MergeAttention(in AttentionTile tile, in AttentionTile later);
@@ -110,13 +110,13 @@ internal sealed unsafe class KernelSet<T, TWide>(string name) : KernelSet
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "not a weight type"),
     };
 
-    public override void Add(float* x, float* y, int count) => Elementwise<TWide>.Add(x, y, count);
+    public override void Add(float* x, float* y, int count) => Elementwise<T>.Add(x, y, count);
 
-    public override void AddScaled(float* x, float factor, float* y, int count) => Elementwise<TWide>.AddScaled(x, factor, y, count);
+    public override void AddScaled(float* x, float factor, float* y, int count) => Elementwise<T>.AddScaled(x, factor, y, count);
 
-    public override void SwiGlu(float* gate, float* up, float* y, int count) => Elementwise<TWide>.SwiGlu(gate, up, y, count);
+    public override void SwiGlu(float* gate, float* up, float* y, int count) => Elementwise<T>.SwiGlu(gate, up, y, count);
 
-    public override float Sigmoid(float x) => Elementwise<TWide>.Sigmoid(x);
+    public override float Sigmoid(float x) => Elementwise<T>.Sigmoid(x);
 
     public override void RmsNorm(float* x, float* weight, float epsilon, float* y, int count) =>
         RmsNorm<TWide>.Run(x, weight, epsilon, y, count);
@@ -128,22 +128,22 @@ internal sealed unsafe class KernelSet<T, TWide>(string name) : KernelSet
         RmsNorm<TWide>.RunL2(x, epsilon, scale, y, count);
 
     public override void CausalConv(float** inputs, int taps, float* weight, int channels, int first, int end, float* y) =>
-        CausalConv<TWide>.Run(inputs, taps, weight, channels, first, end, y);
+        CausalConv<T>.Run(inputs, taps, weight, channels, first, end, y);
 
     public override void DeltaRule(
         float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
         float* v, nint vStride, float* o, nint oStride, int columns, int tokens) =>
-        DeltaRule<TWide>.Run(state, keyDim, qk, keyStride, gates, gateStride, v, vStride, o, oStride, columns, tokens);
+        DeltaRule<T>.Run(state, keyDim, qk, keyStride, gates, gateStride, v, vStride, o, oStride, columns, tokens);
 
-    public override void Rotate(float* head, float* cos, float* sin, int half) => Rotary<TWide>.Run(head, cos, sin, half);
+    public override void Rotate(float* head, float* cos, float* sin, int half) => Rotary<T>.Run(head, cos, sin, half);
 
     public override void Route(float* logits, int count, int topK, bool normalise, int* chosen, float* weights) =>
         Router<TWide>.Run(logits, count, topK, normalise, chosen, weights);
 
     public override void BeginAttention(in AttentionTile tile) => OnlineSoftmax<T, TWide>.Clear(tile);
 
-    public override void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages) =>
-        OnlineSoftmax<T, TWide>.AddBlock(tile, firstPosition, keys, values, pages);
+    public override void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys) =>
+        OnlineSoftmax<T, TWide>.AddBlock(tile, firstPosition, keys, values, pages, nextKeys);
 
     public override void MergeAttention(in AttentionTile tile, in AttentionTile later) => OnlineSoftmax<T, TWide>.Merge(tile, later);
 

@@ -8,7 +8,7 @@ internal static unsafe class Limits<T>
     where T : unmanaged, ISimd<T>
 {
     /// <summary>Reads; <paramref name="count"/> is a multiple of 128.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static float Sum(float* data, int count)
     {
         T a = T.Zero, b = T.Zero, c = T.Zero, d = T.Zero;
@@ -24,7 +24,7 @@ internal static unsafe class Limits<T>
     }
 
     /// <summary>Twelve chains of multiply-adds in registers; returns how many multiply-adds that was.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static double MultiplyAdds(int rounds, out float result)
     {
         T x = T.Broadcast(0.5f), y = T.Broadcast(0.25f);

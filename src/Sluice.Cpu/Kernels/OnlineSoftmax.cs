@@ -31,13 +31,14 @@ internal static unsafe class OnlineSoftmax<T, TWide>
     /// <param name="keys">The block's pages of keys; those beyond the last row's position may be missing.</param>
     /// <param name="values">The block's pages of values.</param>
     /// <param name="pages">Pages there are.</param>
-    public static void AddBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages)
+    /// <param name="nextKeys">As many pages of the block of keys that comes next, to be fetched meanwhile.</param>
+    public static void AddBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys)
     {
         int first = 0;
         while (first < tile.Rows && tile.Positions[first] < firstPosition)
             first++;
         int rows = tile.Rows - first;
-        AttentionProducts<T>.Scores(tile.Queries + first, rows, tile.HeadDim, keys, pages, tile.Scores + first);
+        AttentionProducts<T>.Scores(tile.Queries + first, rows, tile.HeadDim, keys, pages, tile.Scores + first, values);
 
         float scale = 1f / MathF.Sqrt(tile.HeadDim);
         for (int row = first; row < tile.Rows; row++)
@@ -49,18 +50,22 @@ internal static unsafe class OnlineSoftmax<T, TWide>
         {
             int common = CountOf(tile, row, firstPosition);
             int run = common == AttentionTile.BlockKeys ? tile.Rows - row : Math.Min(6, tile.Rows - row);
-            AttentionProducts<T>.Combine(tile.Scores + row, run, tile.Rescale + row, values, tile.ValueStride, 0, common, tile.Sums + row);
+            AttentionProducts<T>.Combine(
+                tile.Scores + row, run, tile.Rescale + row, values, tile.ValueStride, 0, common, tile.Sums + row, nextKeys);
             for (int end = row + run; row < end; row++)
             {
                 int count = CountOf(tile, row, firstPosition);
                 if (count > common)
-                    AttentionProducts<T>.Combine(tile.Scores + row, 1, null, values, tile.ValueStride, common, count, tile.Sums + row);
+                {
+                    AttentionProducts<T>.Combine(
+                        tile.Scores + row, 1, null, values, tile.ValueStride, common, count, tile.Sums + row, nextKeys);
+                }
             }
         }
     }
 
     /// <summary>Adds what <paramref name="later"/> has gathered for the same rows from keys that follow this tile's.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Merge(in AttentionTile tile, in AttentionTile later)
     {
         for (int row = 0; row < tile.Rows; row++)
@@ -78,7 +83,7 @@ internal static unsafe class OnlineSoftmax<T, TWide>
     }
 
     /// <summary>Ends: <c>y = sums / total</c>, times <c>sigmoid(gate)</c> if there is a gate.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Finish(in AttentionTile tile, int row, float* gate, float* y)
     {
         TWide factor = TWide.Broadcast(1f / TWide.Sum(TWide.Load(tile.Totals + (row * TWide.Lanes))));
@@ -113,7 +118,7 @@ internal static unsafe class OnlineSoftmax<T, TWide>
         Math.Min(AttentionTile.BlockKeys, tile.Positions[row] + 1 - firstPosition);
 
     /// <summary>From scores of a row's first <paramref name="count"/> keys to weights, with the row's maximum and total.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     private static void Weigh(in AttentionTile tile, int row, int count, float scale)
     {
         float* scores = tile.Scores[row];

@@ -1,12 +1,13 @@
 using System.Runtime.CompilerServices;
+using Sluice.Cpu.Simd;
 
 namespace Sluice.Cpu.Kernels;
 
 /// <content>Several rows, one group: prefill, where the weights in registers are used again and again.</content>
 internal static unsafe partial class PanelTile<T, TFormat>
 {
-    /// <summary>12 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <summary>Twelve rows, one group.</summary>
+    [MethodImpl(Jit.Kernel)]
     public static void Rows12(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -42,39 +43,42 @@ internal static unsafe partial class PanelTile<T, TFormat>
             Load(y + (11 * stride), ref l11, ref h11);
         }
 
+        E4M3Tables tables = TFormat.Tables;
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
-            TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
-            Add(x0 + i, low0, high0, ref l0, ref h0);
-            Add(x1 + i, low0, high0, ref l1, ref h1);
-            Add(x2 + i, low0, high0, ref l2, ref h2);
-            Add(x3 + i, low0, high0, ref l3, ref h3);
-            Add(x4 + i, low0, high0, ref l4, ref h4);
-            Add(x5 + i, low0, high0, ref l5, ref h5);
-            Add(x6 + i, low0, high0, ref l6, ref h6);
-            Add(x7 + i, low0, high0, ref l7, ref h7);
-            Add(x8 + i, low0, high0, ref l8, ref h8);
-            Add(x9 + i, low0, high0, ref l9, ref h9);
-            Add(x10 + i, low0, high0, ref l10, ref h10);
-            Add(x11 + i, low0, high0, ref l11, ref h11);
-            Add(x0 + i + 1, low1, high1, ref l0, ref h0);
-            Add(x1 + i + 1, low1, high1, ref l1, ref h1);
-            Add(x2 + i + 1, low1, high1, ref l2, ref h2);
-            Add(x3 + i + 1, low1, high1, ref l3, ref h3);
-            Add(x4 + i + 1, low1, high1, ref l4, ref h4);
-            Add(x5 + i + 1, low1, high1, ref l5, ref h5);
-            Add(x6 + i + 1, low1, high1, ref l6, ref h6);
-            Add(x7 + i + 1, low1, high1, ref l7, ref h7);
-            Add(x8 + i + 1, low1, high1, ref l8, ref h8);
-            Add(x9 + i + 1, low1, high1, ref l9, ref h9);
-            Add(x10 + i + 1, low1, high1, ref l10, ref h10);
-            Add(x11 + i + 1, low1, high1, ref l11, ref h11);
+            PrefetchAhead(w);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out T kept);
+            Add(x0 + i, low, high, ref l0, ref h0);
+            Add(x1 + i, low, high, ref l1, ref h1);
+            Add(x2 + i, low, high, ref l2, ref h2);
+            Add(x3 + i, low, high, ref l3, ref h3);
+            Add(x4 + i, low, high, ref l4, ref h4);
+            Add(x5 + i, low, high, ref l5, ref h5);
+            Add(x6 + i, low, high, ref l6, ref h6);
+            Add(x7 + i, low, high, ref l7, ref h7);
+            Add(x8 + i, low, high, ref l8, ref h8);
+            Add(x9 + i, low, high, ref l9, ref h9);
+            Add(x10 + i, low, high, ref l10, ref h10);
+            Add(x11 + i, low, high, ref l11, ref h11);
+            TFormat.LoadSecond(w, kept, out low, out high);
+            Add(x0 + i + 1, low, high, ref l0, ref h0);
+            Add(x1 + i + 1, low, high, ref l1, ref h1);
+            Add(x2 + i + 1, low, high, ref l2, ref h2);
+            Add(x3 + i + 1, low, high, ref l3, ref h3);
+            Add(x4 + i + 1, low, high, ref l4, ref h4);
+            Add(x5 + i + 1, low, high, ref l5, ref h5);
+            Add(x6 + i + 1, low, high, ref l6, ref h6);
+            Add(x7 + i + 1, low, high, ref l7, ref h7);
+            Add(x8 + i + 1, low, high, ref l8, ref h8);
+            Add(x9 + i + 1, low, high, ref l9, ref h9);
+            Add(x10 + i + 1, low, high, ref l10, ref h10);
+            Add(x11 + i + 1, low, high, ref l11, ref h11);
         }
 
         if (i < columns)
         {
-            TFormat.LoadPair(w, out T low, out T high, out _, out _);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out _);
             Add(x0 + i, low, high, ref l0, ref h0);
             Add(x1 + i, low, high, ref l1, ref h1);
             Add(x2 + i, low, high, ref l2, ref h2);
@@ -103,8 +107,8 @@ internal static unsafe partial class PanelTile<T, TFormat>
         Store(l11, h11, y + (11 * stride), scale, resume);
     }
 
-    /// <summary>6 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <summary>Six rows, one group.</summary>
+    [MethodImpl(Jit.Kernel)]
     public static void Rows6(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -126,27 +130,30 @@ internal static unsafe partial class PanelTile<T, TFormat>
             Load(y + (5 * stride), ref l5, ref h5);
         }
 
+        E4M3Tables tables = TFormat.Tables;
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
-            TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
-            Add(x0 + i, low0, high0, ref l0, ref h0);
-            Add(x1 + i, low0, high0, ref l1, ref h1);
-            Add(x2 + i, low0, high0, ref l2, ref h2);
-            Add(x3 + i, low0, high0, ref l3, ref h3);
-            Add(x4 + i, low0, high0, ref l4, ref h4);
-            Add(x5 + i, low0, high0, ref l5, ref h5);
-            Add(x0 + i + 1, low1, high1, ref l0, ref h0);
-            Add(x1 + i + 1, low1, high1, ref l1, ref h1);
-            Add(x2 + i + 1, low1, high1, ref l2, ref h2);
-            Add(x3 + i + 1, low1, high1, ref l3, ref h3);
-            Add(x4 + i + 1, low1, high1, ref l4, ref h4);
-            Add(x5 + i + 1, low1, high1, ref l5, ref h5);
+            PrefetchAhead(w);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out T kept);
+            Add(x0 + i, low, high, ref l0, ref h0);
+            Add(x1 + i, low, high, ref l1, ref h1);
+            Add(x2 + i, low, high, ref l2, ref h2);
+            Add(x3 + i, low, high, ref l3, ref h3);
+            Add(x4 + i, low, high, ref l4, ref h4);
+            Add(x5 + i, low, high, ref l5, ref h5);
+            TFormat.LoadSecond(w, kept, out low, out high);
+            Add(x0 + i + 1, low, high, ref l0, ref h0);
+            Add(x1 + i + 1, low, high, ref l1, ref h1);
+            Add(x2 + i + 1, low, high, ref l2, ref h2);
+            Add(x3 + i + 1, low, high, ref l3, ref h3);
+            Add(x4 + i + 1, low, high, ref l4, ref h4);
+            Add(x5 + i + 1, low, high, ref l5, ref h5);
         }
 
         if (i < columns)
         {
-            TFormat.LoadPair(w, out T low, out T high, out _, out _);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out _);
             Add(x0 + i, low, high, ref l0, ref h0);
             Add(x1 + i, low, high, ref l1, ref h1);
             Add(x2 + i, low, high, ref l2, ref h2);
@@ -163,8 +170,8 @@ internal static unsafe partial class PanelTile<T, TFormat>
         Store(l5, h5, y + (5 * stride), scale, resume);
     }
 
-    /// <summary>4 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <summary>Four rows, one group.</summary>
+    [MethodImpl(Jit.Kernel)]
     public static void Rows4(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -182,23 +189,26 @@ internal static unsafe partial class PanelTile<T, TFormat>
             Load(y + (3 * stride), ref l3, ref h3);
         }
 
+        E4M3Tables tables = TFormat.Tables;
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
-            TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
-            Add(x0 + i, low0, high0, ref l0, ref h0);
-            Add(x1 + i, low0, high0, ref l1, ref h1);
-            Add(x2 + i, low0, high0, ref l2, ref h2);
-            Add(x3 + i, low0, high0, ref l3, ref h3);
-            Add(x0 + i + 1, low1, high1, ref l0, ref h0);
-            Add(x1 + i + 1, low1, high1, ref l1, ref h1);
-            Add(x2 + i + 1, low1, high1, ref l2, ref h2);
-            Add(x3 + i + 1, low1, high1, ref l3, ref h3);
+            PrefetchAhead(w);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out T kept);
+            Add(x0 + i, low, high, ref l0, ref h0);
+            Add(x1 + i, low, high, ref l1, ref h1);
+            Add(x2 + i, low, high, ref l2, ref h2);
+            Add(x3 + i, low, high, ref l3, ref h3);
+            TFormat.LoadSecond(w, kept, out low, out high);
+            Add(x0 + i + 1, low, high, ref l0, ref h0);
+            Add(x1 + i + 1, low, high, ref l1, ref h1);
+            Add(x2 + i + 1, low, high, ref l2, ref h2);
+            Add(x3 + i + 1, low, high, ref l3, ref h3);
         }
 
         if (i < columns)
         {
-            TFormat.LoadPair(w, out T low, out T high, out _, out _);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out _);
             Add(x0 + i, low, high, ref l0, ref h0);
             Add(x1 + i, low, high, ref l1, ref h1);
             Add(x2 + i, low, high, ref l2, ref h2);
@@ -211,8 +221,8 @@ internal static unsafe partial class PanelTile<T, TFormat>
         Store(l3, h3, y + (3 * stride), scale, resume);
     }
 
-    /// <summary>2 rows, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <summary>Two rows, one group.</summary>
+    [MethodImpl(Jit.Kernel)]
     public static void Rows2(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -225,19 +235,22 @@ internal static unsafe partial class PanelTile<T, TFormat>
             Load(y + stride, ref l1, ref h1);
         }
 
+        E4M3Tables tables = TFormat.Tables;
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
-            TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
-            Add(x0 + i, low0, high0, ref l0, ref h0);
-            Add(x1 + i, low0, high0, ref l1, ref h1);
-            Add(x0 + i + 1, low1, high1, ref l0, ref h0);
-            Add(x1 + i + 1, low1, high1, ref l1, ref h1);
+            PrefetchAhead(w);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out T kept);
+            Add(x0 + i, low, high, ref l0, ref h0);
+            Add(x1 + i, low, high, ref l1, ref h1);
+            TFormat.LoadSecond(w, kept, out low, out high);
+            Add(x0 + i + 1, low, high, ref l0, ref h0);
+            Add(x1 + i + 1, low, high, ref l1, ref h1);
         }
 
         if (i < columns)
         {
-            TFormat.LoadPair(w, out T low, out T high, out _, out _);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out _);
             Add(x0 + i, low, high, ref l0, ref h0);
             Add(x1 + i, low, high, ref l1, ref h1);
         }
@@ -247,7 +260,7 @@ internal static unsafe partial class PanelTile<T, TFormat>
     }
 
     /// <summary>One row, one group.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Rows1(
         float** x, nint column, byte* w, int columns, float* y, nint stride, float* scale, bool resume)
     {
@@ -258,17 +271,20 @@ internal static unsafe partial class PanelTile<T, TFormat>
             Load(y, ref l0, ref h0);
         }
 
+        E4M3Tables tables = TFormat.Tables;
         nint i = 0;
         for (; i < columns - 1; i += 2, w += PairBytes)
         {
-            TFormat.LoadPair(w, out T low0, out T high0, out T low1, out T high1);
-            Add(x0 + i, low0, high0, ref l0, ref h0);
-            Add(x0 + i + 1, low1, high1, ref l0, ref h0);
+            PrefetchAhead(w);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out T kept);
+            Add(x0 + i, low, high, ref l0, ref h0);
+            TFormat.LoadSecond(w, kept, out low, out high);
+            Add(x0 + i + 1, low, high, ref l0, ref h0);
         }
 
         if (i < columns)
         {
-            TFormat.LoadPair(w, out T low, out T high, out _, out _);
+            TFormat.LoadFirst(w, tables, out T low, out T high, out _);
             Add(x0 + i, low, high, ref l0, ref h0);
         }
 

@@ -8,7 +8,7 @@ internal static unsafe class RmsNorm<T>
     where T : unmanaged, ISimd<T>
 {
     /// <summary><c>y = x * rsqrt(mean(x^2) + epsilon) * weight</c>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Run(float* x, float* weight, float epsilon, float* y, int count)
     {
         T factor = T.Broadcast(1f / MathF.Sqrt((SumOfSquares(x, count) / count) + epsilon));
@@ -20,7 +20,7 @@ internal static unsafe class RmsNorm<T>
     }
 
     /// <summary><c>y = x * rsqrt(mean(x^2) + epsilon) * weight * silu(gate)</c>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void RunGated(float* x, float* gate, float* weight, float epsilon, float* y, int count)
     {
         T factor = T.Broadcast(1f / MathF.Sqrt((SumOfSquares(x, count) / count) + epsilon));
@@ -35,7 +35,7 @@ internal static unsafe class RmsNorm<T>
     }
 
     /// <summary><c>y = x * rsqrt(sum(x^2) + epsilon) * scale</c>; y is padded with zeros to a multiple of 16.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void RunL2(float* x, float epsilon, float scale, float* y, int count)
     {
         T factor = T.Broadcast(scale / MathF.Sqrt(SumOfSquares(x, count) + epsilon));
@@ -46,7 +46,7 @@ internal static unsafe class RmsNorm<T>
             T.Store(Partial.Load<T>(x + i, count - i) * factor, y + i);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     private static float SumOfSquares(float* x, int count)
     {
         // Four sums, so that one addition need not wait for the one before.

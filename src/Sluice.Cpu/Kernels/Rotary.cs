@@ -14,7 +14,7 @@ internal static unsafe class Rotary<T>
     /// <param name="cos">Cosines of the position, [half].</param>
     /// <param name="sin">Sines of the position, [half].</param>
     /// <param name="half">Half of the elements that turn.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Run(float* head, float* cos, float* sin, int half)
     {
         int i = 0;

@@ -16,7 +16,7 @@ internal static unsafe class Router<T>
     /// <param name="normalise">Whether the weights are scaled to sum to one.</param>
     /// <param name="chosen">The result, [topK].</param>
     /// <param name="weights">The result, [topK].</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Kernel)]
     public static void Run(float* logits, int count, int topK, bool normalise, int* chosen, float* weights)
     {
         // Experts already chosen become NaN, which no comparison finds.

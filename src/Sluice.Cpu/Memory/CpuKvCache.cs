@@ -15,7 +15,6 @@ internal sealed unsafe class CpuKvCache : KvCache
     private readonly long _pageLength;
     private readonly long _layerLength;
     private readonly int _headLength;
-    private readonly int _keysLength;
 
     public CpuKvCache(int layers, int pages, int kvHeads, int headDim)
         : base(layers, pages, kvHeads, headDim)
@@ -25,8 +24,8 @@ internal sealed unsafe class CpuKvCache : KvCache
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(kvHeads);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(headDim);
         ValueStride = (headDim + 15) / 16 * 16;
-        _keysLength = checked(PageTokens * headDim);
-        _headLength = checked(_keysLength + (PageTokens * ValueStride));
+        ValuesAfterKeys = checked(PageTokens * headDim);
+        _headLength = checked(ValuesAfterKeys + (PageTokens * ValueStride));
         _layerLength = (long)kvHeads * _headLength;
         _pageLength = checked(layers * _layerLength);
         long length = checked(pages * _pageLength);
@@ -37,6 +36,9 @@ internal sealed unsafe class CpuKvCache : KvCache
     /// <summary>Floats from one value to the next.</summary>
     public int ValueStride { get; }
 
+    /// <summary>Floats from the keys of a head in a page to its values.</summary>
+    public int ValuesAfterKeys { get; }
+
     /// <summary>The keys, [headDim, 16 tokens], of a head in a page.</summary>
     public float* Keys(int layer, int page, int head)
     {
@@ -46,7 +48,7 @@ internal sealed unsafe class CpuKvCache : KvCache
     }
 
     /// <summary>The values, [16 tokens, <see cref="ValueStride"/>], of a head in a page.</summary>
-    public float* Values(int layer, int page, int head) => Keys(layer, page, head) + _keysLength;
+    public float* Values(int layer, int page, int head) => Keys(layer, page, head) + ValuesAfterKeys;
 
     /// <inheritdoc/>
     public override void Dispose() => _arena.Dispose();

@@ -122,22 +122,37 @@ internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : Par
     /// <summary>Takes the keys of a segment, as far as the tile's last row sees them.</summary>
     private void Attend(in AttentionTile tile, TileSpan span, int head, int segment)
     {
+        const int Pages = AttentionTile.BlockPages;
         int[] pageTable = _batch.Sequences[span.Sequence].PageTable;
         int end = Math.Min((segment + 1) * SegmentKeys, tile.Positions[tile.Rows - 1] + 1);
-        float** keys = stackalloc float*[AttentionTile.BlockPages];
-        float** values = stackalloc float*[AttentionTile.BlockPages];
-        for (int position = segment * SegmentKeys; position < end; position += AttentionTile.BlockKeys)
+        float** values = stackalloc float*[Pages];
+        float** keys = stackalloc float*[Pages];
+        float** nextKeys = stackalloc float*[Pages];
+        int position = segment * SegmentKeys;
+        int pages = Find(pageTable, head, position, end, nextKeys);
+        while (pages > 0)
         {
-            int pages = 0;
-            for (int at = position; at < Math.Min(end, position + AttentionTile.BlockKeys); at += KvCache.PageTokens)
+            for (int i = 0; i < Pages; i++)
             {
-                int page = pageTable[at / KvCache.PageTokens];
-                keys[pages] = _kv.Keys(_layer, page, head);
-                values[pages++] = _kv.Values(_layer, page, head);
+                keys[i] = nextKeys[i];
+                values[i] = keys[i] + _kv.ValuesAfterKeys;
             }
 
-            kernels.AttendBlock(tile, position, keys, values, pages);
+            // The last block has no next: it fetches what it has.
+            int nextPages = Find(pageTable, head, position + AttentionTile.BlockKeys, end, nextKeys);
+            kernels.AttendBlock(tile, position, keys, values, pages, nextKeys);
+            position += AttentionTile.BlockKeys;
+            pages = nextPages;
         }
+    }
+
+    /// <summary>Finds the keys of the block at a position, as far as they come before <paramref name="end"/>; returns the pages found.</summary>
+    private int Find(int[] pageTable, int head, int position, int end, float** keys)
+    {
+        int pages = 0;
+        for (int at = position; pages < AttentionTile.BlockPages && at < end; at += KvCache.PageTokens)
+            keys[pages++] = _kv.Keys(_layer, pageTable[at / KvCache.PageTokens], head);
+        return pages;
     }
 
     private void Finish(in AttentionTile tile, TileSpan span, int head)

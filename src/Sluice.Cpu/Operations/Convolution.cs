@@ -13,8 +13,9 @@ namespace Sluice.Cpu.Operations;
 /// </summary>
 internal sealed unsafe class Convolution(WorkerPool pool, KernelSet kernels) : ParallelWork
 {
-    private const int StripChannels = 512;
-    private const long SmallWork = 16 * 1024;
+    /// <summary>Outputs that take a few microseconds, and so are worth a fork.</summary>
+    private const long OutputsOfItem = 2048;
+    private const int LeastStrip = 512;
 
     private StepBatch _batch = null!;
     private CpuActivation _input = null!;
@@ -35,7 +36,7 @@ internal sealed unsafe class Convolution(WorkerPool pool, KernelSet kernels) : P
         (_batch, _input, _output, _states, _layer) = (batch, input, output, states, layer);
         (_channels, _taps) = (shape.ConvChannels, shape.ConvKernel);
         _weight = weight.Transposed(_channels, _taps);
-        _stripChannels = batch.TokenCount * (long)_channels <= SmallWork ? _channels : StripChannels;
+        _stripChannels = (int)Math.Clamp(OutputsOfItem * batch.Sequences.Length / Math.Max(1, batch.TokenCount), LeastStrip, OutputsOfItem);
         pool.Run(this, batch.Sequences.Length * Strips);
     }
 

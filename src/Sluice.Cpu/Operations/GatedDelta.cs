@@ -13,9 +13,6 @@ namespace Sluice.Cpu.Operations;
 /// </summary>
 internal sealed unsafe class GatedDelta(WorkerPool pool, KernelSet kernels) : ParallelWork, IDisposable
 {
-    /// <summary>From this many tokens on, a strip is an item by itself; below, all strips of a head are one.</summary>
-    private const int LongSpan = 16;
-
     private readonly PrepareWork _prepare = new(pool, kernels);
     private readonly Scratch _memory = new("keys and gates of the delta rule");
     private StepBatch _batch = null!;
@@ -46,10 +43,9 @@ internal sealed unsafe class GatedDelta(WorkerPool pool, KernelSet kernels) : Pa
         _gates = _keys + keyLength;
         _prepare.Run(shape, mixed, b, a, aLog, dtBias, _keys, _keyStride, _gates, tokens);
 
-        int longest = 0;
-        foreach (SequenceSpan span in batch.Sequences)
-            longest = Math.Max(longest, span.Count);
-        _stripsOfItem = longest < LongSpan ? states.Strips : 1;
+        // All strips of a head in one item if heads are enough: neighbouring strips write neighbouring cache lines.
+        long strips = batch.Sequences.Length * (long)shape.ValueHeads * states.Strips;
+        _stripsOfItem = (int)Math.Clamp(strips / (8L * pool.Threads), 1, states.Strips);
         pool.Run(this, batch.Sequences.Length * ItemsOfSequence);
     }
 

@@ -63,17 +63,14 @@ internal unsafe interface ISimd<TSelf>
     static abstract TSelf ShiftRightAndAdd(TSelf value, int count, uint addend);
 
     /// <summary>
-    /// Widens 2 * Lanes 16-bit words: the even ones become the upper halves of <paramref name="low"/>, the odd ones of
-    /// <paramref name="high"/>. On BF16 that is the conversion to float32.
+    /// Widens the two 16-bit words of each lane: the lower ones become the upper halves of <paramref name="low"/>, the upper ones stay
+    /// where they are in <paramref name="high"/>. On BF16 that is the conversion to float32.
     /// </summary>
-    static abstract void LoadWords(byte* source, out TSelf low, out TSelf high);
+    static abstract void SplitWords(TSelf words, out TSelf low, out TSelf high);
 
     /// <summary>
-    /// Widens 4 * Lanes bytes to the top bytes of four registers. Of every 16 bytes, the first 8 go alternately to
-    /// <paramref name="low0"/> and <paramref name="high0"/>, the other 8 to <paramref name="low1"/> and <paramref name="high1"/>.
+    /// Converts 4 * Lanes E4M3 bytes to words of BF16, exactly. Of every 16 bytes, the first 8 become the words of
+    /// <paramref name="first"/>, the other 8 those of <paramref name="second"/>.
     /// </summary>
-    static abstract void LoadBytes(byte* source, out TSelf low0, out TSelf high0, out TSelf low1, out TSelf high1);
-
-    /// <summary><see cref="LoadBytes"/>, and each byte's value as E4M3.</summary>
-    static abstract void LoadE4M3(byte* source, out TSelf low0, out TSelf high0, out TSelf low1, out TSelf high1);
+    static abstract void LoadE4M3(byte* source, in E4M3Tables tables, out TSelf first, out TSelf second);
 }

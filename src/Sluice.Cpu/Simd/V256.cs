@@ -5,107 +5,91 @@ using System.Runtime.Intrinsics.X86;
 namespace Sluice.Cpu.Simd;
 
 /// <summary>8 lanes: AVX2 with FMA, which .NET only enables together.</summary>
-internal readonly unsafe struct V256 : ISimd<V256>
+internal unsafe struct V256 : ISimd<V256>
 {
-    private readonly Vector256<float> _v;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal V256(Vector256<float> v) => _v = v;
+    /// <summary>Set by initialisers, not by a constructor: that would double the methods the compiler must inline, and it has a budget.</summary>
+    internal Vector256<float> Register;
 
     public static int Lanes => 8;
 
     public static V256 Zero
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new(Vector256<float>.Zero);
+        get => new() { Register = Vector256<float>.Zero };
     }
 
     public static V256 LaneNumbers
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new(Vector256.Create(0f, 1, 2, 3, 4, 5, 6, 7));
+        get => new() { Register = Vector256.Create(0f, 1, 2, 3, 4, 5, 6, 7) };
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Broadcast(float value) => new(Vector256.Create(value));
+    public static V256 Broadcast(float value) => new() { Register = Vector256.Create(value) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 BroadcastAt(float* source) => new(Vector256.Create(*source));
+    public static V256 BroadcastAt(float* source) => new() { Register = Vector256.Create(*source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Load(float* source) => new(Vector256.Load(source));
+    public static V256 Load(float* source) => new() { Register = Vector256.Load(source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(V256 value, float* destination) => value._v.Store(destination);
+    public static void Store(V256 value, float* destination) => value.Register.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 operator +(V256 a, V256 b) => new(a._v + b._v);
+    public static V256 operator +(V256 a, V256 b) => new() { Register = a.Register + b.Register };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 operator -(V256 a, V256 b) => new(a._v - b._v);
+    public static V256 operator -(V256 a, V256 b) => new() { Register = a.Register - b.Register };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 operator *(V256 a, V256 b) => new(a._v * b._v);
+    public static V256 operator *(V256 a, V256 b) => new() { Register = a.Register * b.Register };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 operator /(V256 a, V256 b) => new(a._v / b._v);
+    public static V256 operator /(V256 a, V256 b) => new() { Register = a.Register / b.Register };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 MultiplyAdd(V256 a, V256 b, V256 c) => new(Fma.MultiplyAdd(a._v, b._v, c._v));
+    public static V256 MultiplyAdd(V256 a, V256 b, V256 c) => new() { Register = Fma.MultiplyAdd(a.Register, b.Register, c.Register) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Max(V256 a, V256 b) => new(Vector256.MaxNative(a._v, b._v));
+    public static V256 Max(V256 a, V256 b) => new() { Register = Vector256.MaxNative(a.Register, b.Register) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256 SelectLess(V256 a, V256 b, V256 yes, V256 no) =>
-        new(Vector256.ConditionalSelect(Vector256.LessThan(a._v, b._v), yes._v, no._v));
+        new() { Register = Vector256.ConditionalSelect(Vector256.LessThan(a.Register, b.Register), yes.Register, no.Register) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(V256 value) => V128.Sum(new V128(value._v.GetLower() + value._v.GetUpper()));
+    public static float Sum(V256 value) => V128.Sum(new V128 { Register = value.Register.GetLower() + value.Register.GetUpper() });
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Largest(V256 value) => V128.Largest(new V128(Vector128.MaxNative(value._v.GetLower(), value._v.GetUpper())));
+    public static float Largest(V256 value) => V128.Largest(new V128 { Register = Vector128.MaxNative(value.Register.GetLower(), value.Register.GetUpper()) });
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256 PowerOfTwo(V256 shifted) =>
-        new(((shifted._v.AsInt32() + Vector256.Create(127)) << 23).AsSingle());
+        new() { Register = ((shifted.Register.AsInt32() + Vector256.Create(127)) << 23).AsSingle() };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 And(V256 value, uint mask) => new((value._v.AsUInt32() & Vector256.Create(mask)).AsSingle());
+    public static V256 And(V256 value, uint mask) => new() { Register = (value.Register.AsUInt32() & Vector256.Create(mask)).AsSingle() };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Or(V256 a, V256 b) => new(a._v | b._v);
+    public static V256 Or(V256 a, V256 b) => new() { Register = a.Register | b.Register };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256 ShiftRightAndAdd(V256 value, int count, uint addend) =>
-        new(((value._v.AsUInt32() >> count) + Vector256.Create(addend)).AsSingle());
+        new() { Register = ((value.Register.AsUInt32() >> count) + Vector256.Create(addend)).AsSingle() };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadWords(byte* source, out V256 low, out V256 high) =>
-        Split(Vector256.Load(source).AsUInt32(), out low, out high);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadBytes(byte* source, out V256 low0, out V256 high0, out V256 low1, out V256 high1)
+    public static void SplitWords(V256 words, out V256 low, out V256 high)
     {
-        Vector256<byte> bytes = Vector256.Load(source);
-        Split(Avx2.UnpackLow(Vector256<byte>.Zero, bytes).AsUInt32(), out low0, out high0);
-        Split(Avx2.UnpackHigh(Vector256<byte>.Zero, bytes).AsUInt32(), out low1, out high1);
+        low = new V256 { Register = (words.Register.AsUInt32() << 16).AsSingle() };
+        high = new V256 { Register = (words.Register.AsUInt32() & Vector256.Create(0xFFFF0000u)).AsSingle() };
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadE4M3(byte* source, out V256 low0, out V256 high0, out V256 low1, out V256 high1)
+    public static void LoadE4M3(byte* source, in E4M3Tables tables, out V256 first, out V256 second)
     {
-        LoadBytes(source, out low0, out high0, out low1, out high1);
-        low0 = SmallFloat.FromE4M3(low0);
-        high0 = SmallFloat.FromE4M3(high0);
-        low1 = SmallFloat.FromE4M3(low1);
-        high1 = SmallFloat.FromE4M3(high1);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Split(Vector256<uint> words, out V256 low, out V256 high)
-    {
-        low = new V256((words << 16).AsSingle());
-        high = new V256((words & Vector256.Create(0xFFFF0000u)).AsSingle());
+        (Vector256<byte> lower, Vector256<byte> upper) = E4M3.Decode(Vector256.Load(source));
+        first = new V256 { Register = Avx2.UnpackLow(lower, upper).AsSingle() };
+        second = new V256 { Register = Avx2.UnpackHigh(lower, upper).AsSingle() };
     }
 }

@@ -13,7 +13,7 @@ public sealed record JinjaLimits
     public int SourceLength { get; init; } = 1 << 20;
 
     /// <summary>How deep statements and expressions may nest in the source, and how tall an expression tree may grow.</summary>
-    public int NestingDepth { get; init; } = 128;
+    public int NestingDepth { get; init; } = 200;
 
     /// <summary>How deep evaluation may nest: expressions inside macros inside loops, data inside data.</summary>
     public int EvaluationDepth { get; init; } = 1000;
@@ -23,15 +23,15 @@ public sealed record JinjaLimits
 
     /// <summary>
     /// Steps of one rendering: one for each node evaluated and each item visited, and more for work on text in proportion to its
-    /// length. Twenty million take a second or so; a chat of a thousand messages takes a few hundred thousand.
+    /// length. The default takes a few seconds at worst; a chat of a thousand messages needs a few hundred thousand.
     /// </summary>
-    public long Fuel { get; init; } = 50_000_000;
+    public long Fuel { get; init; } = 20_000_000;
 
     /// <summary>Characters of rendered text.</summary>
     public int OutputLength { get; init; } = 1 << 24;
 
     /// <summary>Bytes of text, lists and dicts that one rendering may create in all, whether or not it keeps them.</summary>
-    public long AllocatedBytes { get; init; } = 1L << 29;
+    public long AllocatedBytes { get; init; } = 1L << 28;
 
     /// <summary>Numbers in one <c>range()</c>, as in Jinja2's sandbox.</summary>
     public int RangeLength { get; init; } = 100_000;

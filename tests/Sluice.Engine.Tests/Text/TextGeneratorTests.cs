@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json.Nodes;
 using Sluice.Core;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
@@ -75,6 +76,24 @@ public sealed class TextGeneratorTests
     }
 
     [Fact]
+    public async Task A_token_cut_by_a_stop_string_keeps_its_bytes_before_it_and_no_others()
+    {
+        // A token of the last byte of a character and two letters; the other bytes come one by one.
+        JsonNode json = JsonNode.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "data", "tokenizer.json")))!;
+        json["model"]!["vocab"]!["\u0124ab"] = 4150;
+        Tokenizer tokenizer = Tokenizer.Parse(Encoding.UTF8.GetBytes(json.ToJsonString()));
+        int[] answer = [.. new[] { "\u00F0", "\u0141", "\u013B" }.Select(spelled => tokenizer.TryGetId(spelled, out int id) ? id : -1), 4150, EndOfText];
+        Assert.Equal("🙂ab", tokenizer.Decode(answer.AsSpan(0, 4)));
+
+        var request = new TextRequest { Prompt = [1], Stop = ["b"], Sampling = SamplingOptions.Greedy with { TopLogprobs = 0 } };
+        var (deltas, _) = await Run(answer, request, tokenizer);
+        Assert.Equal("🙂a", Join(deltas));
+        Assert.Equal(
+            [[0xF0], [0x9F], [0x99], [0x82, (byte)'a']],
+            deltas.SelectMany(d => d.Tokens).Select(t => t.Chosen.Bytes.ToArray()));
+    }
+
+    [Fact]
     public async Task A_stop_string_never_completed_is_text()
     {
         var (deltas, _) = await Run([.. Tokenizer.Encode("one STO"), EndOfText], new TextRequest { Prompt = [1], Stop = ["STOP"], Sampling = SamplingOptions.Greedy });
@@ -107,11 +126,11 @@ public sealed class TextGeneratorTests
         Assert.Equal("stop", Assert.Throws<RequestException>(() => generator.Generate(new TextRequest { Prompt = [1], Stop = [""] })).Parameter);
     }
 
-    private static async Task<(List<TextDelta> Deltas, TextCompletion Completion)> Run(int[] answer, TextRequest request)
+    private static async Task<(List<TextDelta> Deltas, TextCompletion Completion)> Run(int[] answer, TextRequest request, Tokenizer? tokenizer = null)
     {
         using var model = NewModel(answer);
         await using var engine = new InferenceEngine(model);
-        TextStream stream = new TextGenerator(engine, Tokenizer, [EndOfText]).Generate(request);
+        TextStream stream = new TextGenerator(engine, tokenizer ?? Tokenizer, [EndOfText]).Generate(request);
         List<TextDelta> deltas = await Collect(stream);
         return (deltas, stream.Completion);
     }

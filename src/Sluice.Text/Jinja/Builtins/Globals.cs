@@ -68,6 +68,11 @@ internal static class Globals
         c.AllocateItems(32);
         if (arguments.Positional is [var source])
         {
+            if (source is UndefinedValue undefined)
+            {
+                throw c.Fail(undefined.Message);
+            }
+
             Value pairs = source is DictValue dict ? new DictView(dict, DictPart.Items) : source;
             foreach (Value pair in c.Each(pairs))
             {

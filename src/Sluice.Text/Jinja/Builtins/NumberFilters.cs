@@ -74,6 +74,7 @@ internal static class NumberFilters
         int precision = a.Integer(0, 0);
         NumberValue number = value as NumberValue
             ?? throw c.Fail(value is UndefinedValue undefined ? undefined.Message : $"type {value.TypeName} doesn't define __round__ method");
+        c.SpendOnDecimals(0);
         switch (method.Text)
         {
             case "common":

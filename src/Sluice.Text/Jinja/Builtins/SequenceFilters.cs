@@ -38,9 +38,7 @@ internal static class SequenceFilters
 
     private static Value Last(RenderContext c, Value value, Bound a)
     {
-        IEnumerable<Value> items = value.Reverse(c) ?? (value is UndefinedValue missing
-            ? throw c.Fail(missing.Message)
-            : throw c.Fail($"'{value.TypeName}' object is not reversible"));
+        IEnumerable<Value> items = value.Reverse(c) ?? throw c.Fail($"'{value.TypeName}' object is not reversible");
         return items.FirstOrDefault() ?? UndefinedValue.Because("No last item, sequence was empty.");
     }
 
@@ -115,14 +113,11 @@ internal static class SequenceFilters
     {
         Value[] items = c.ToArray(value);
         bool isCaseSensitive = a.Flag(1);
-        if (a[2] is not StringValue path || !path.Text.Contains(',', StringComparison.Ordinal))
-        {
-            return new ListValue(StableSort.By(c, items, Array.ConvertAll(items, Keys.Converter(c, a[2], isCaseSensitive)), a.Flag(0)));
-        }
 
-        // "age,name" sorts by the one and then the other.
-        Converter<Value, Value>[] attributes =
-            [.. path.Text.Split(',').Select(part => Keys.Converter(c, StringValue.FromTemplate(part), isCaseSensitive))];
+        // "age,name" sorts by the one and then the other: the keys are lists, even of one, and lists compare equal items by ==.
+        Converter<Value, Value>[] attributes = a[2] is StringValue path
+            ? [.. path.Text.Split(',').Select(part => Keys.Converter(c, StringValue.FromTemplate(part), isCaseSensitive))]
+            : [Keys.Converter(c, a[2], isCaseSensitive)];
         Value[] keys = Array.ConvertAll(items, item =>
         {
             c.AllocateItems(attributes.Length);

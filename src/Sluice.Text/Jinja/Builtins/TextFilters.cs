@@ -81,9 +81,8 @@ internal static class TextFilters
         return result.ToValue(text.IsMarkup);
     }
 
-    private static StringValue Truncate(RenderContext c, Value value, Bound a)
+    private static Value Truncate(RenderContext c, Value value, Bound a)
     {
-        StringValue text = value as StringValue ?? throw c.Fail($"truncate expects a string, got '{value.TypeName}'");
         int length = a.Integer(0, 255);
         StringValue end = a.Text(2, StringValue.FromTemplate("..."));
         int leeway = a.IsNone(3) ? 5 : a.Integer(3, 5);
@@ -93,10 +92,12 @@ internal static class TextFilters
             throw c.Fail(leeway < 0 ? $"truncate expects leeway >= 0, got {leeway}" : $"truncate expects length >= {endLength}, got {length}");
         }
 
-        if (text.Length(c) <= (long)length + leeway)
+        if (value.Length(c) <= (long)length + leeway)
         {
-            return text;
+            return value;
         }
+
+        StringValue text = value as StringValue ?? throw c.Fail($"truncate expects a string, got '{value.TypeName}'");
 
         StringValue kept = text.Part(c, 0, text.Advance(0, length - endLength));
         if (!a.Flag(1))

@@ -93,7 +93,7 @@ internal sealed partial class Evaluator
         Value?[] given = new Value?[parameters.Count];
         for (int i = 0; i < parameters.Count; i++)
         {
-            c.Spend(1);
+            c.Spend(1 + named.Count);
             given[i] = i < arguments.Positional.Length ? arguments.Positional[i] : Take(named, parameters[i].Name);
         }
 

@@ -11,7 +11,7 @@ internal sealed partial class Evaluator
                 c.Spend(1);
                 return constant.Value;
             case NameExpression name:
-                c.Spend(1);
+                c.Spend(1 + (scope.Depth >> 3));
                 return scope.Find(name.Name) ?? UndefinedValue.Variable(name.Name);
         }
 

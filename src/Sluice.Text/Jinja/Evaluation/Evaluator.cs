@@ -16,6 +16,7 @@ internal sealed partial class Evaluator(RenderContext c, TextBuilder output)
 
     private Flow Execute(ScopeBody body, Scope scope)
     {
+        c.Spend(body.Hidden.Count);
         foreach (string name in body.Hidden)
         {
             scope.Set(name, UndefinedValue.Variable(name));
@@ -112,24 +113,22 @@ internal sealed partial class Evaluator(RenderContext c, TextBuilder output)
         using IEnumerator<Value> enumerator = items.GetEnumerator();
         c.AllocateObject(256);
         LoopValue loop = new(c, statement.Filter is null ? iterable : null, enumerator, depth0, recurse);
-        bool isEmpty = true;
-        while (loop.Advance() is { } item)
+        bool finishedOne = false;
+        Flow flow = Flow.Normal;
+        while (flow != Flow.Break && loop.Advance() is { } item)
         {
-            isEmpty = false;
             c.Spend(1);
             Scope iteration = new(scope);
             iteration.Set("loop", loop);
             c.At = statement.At;
             Assign(statement.Target, item, iteration);
-            if (Execute(statement.Body, iteration) == Flow.Break)
-            {
-                return Flow.Normal;
-            }
-
+            flow = Execute(statement.Body, iteration);
+            finishedOne |= flow == Flow.Normal;
             c.At = statement.At;
         }
 
-        return isEmpty && statement.Otherwise is not null ? Execute(statement.Otherwise, new Scope(scope)) : Flow.Normal;
+        // In Jinja2 "else" also follows a loop none of whose iterations reached its end for break or continue.
+        return finishedOne || statement.Otherwise is null ? Flow.Normal : Execute(statement.Otherwise, new Scope(scope));
     }
 
     private IEnumerable<Value> Filtered(ForStatement statement, IEnumerable<Value> items, Scope scope)

@@ -62,9 +62,9 @@ internal sealed class RenderContext
     }
 
     /// <summary>Pays for looking at <paramref name="length"/> characters.</summary>
-    public void SpendOnText(long length) => Spend(length >> 5);
+    public void SpendOnText(long length) => Spend(length >> 4);
 
-    /// <summary>Pays for arithmetic on or printing of a number that may be large.</summary>
+    /// <summary>Pays for arithmetic on a number that may be large.</summary>
     public void SpendOn(BigInteger value)
     {
         long bits = value.GetBitLength();
@@ -74,15 +74,30 @@ internal sealed class RenderContext
         }
     }
 
+    /// <summary>Pays for the digits of a number that may be large, which take time in the square of their number.</summary>
+    public void SpendOnDigits(BigInteger value)
+    {
+        long words = value.GetBitLength() >> 6;
+        Spend(1 + (words * words / 4));
+    }
+
+    /// <summary>Pays for exact decimal arithmetic on a float and <paramref name="digits"/> digits of the result.</summary>
+    public void SpendOnDecimals(int digits)
+    {
+        Spend(100);
+        Allocate(64L * Math.Max(digits, 0));
+    }
+
     /// <summary>Pays for <paramref name="bytes"/> about to be written.</summary>
     public void Allocate(long bytes)
     {
-        Spend(bytes >> 6);
         _bytes -= bytes;
         if (_bytes < 0)
         {
             throw Fail($"limit AllocatedBytes: the template makes more than {Limits.AllocatedBytes} bytes of text, lists and dicts");
         }
+
+        Spend(bytes >> 6);
     }
 
     /// <summary>Pays for a new object with <paramref name="bytes"/> of content.</summary>
@@ -101,7 +116,8 @@ internal sealed class RenderContext
     /// <summary>One level deeper, of expressions, statements or data; <see cref="Leave"/> undoes it. An error ends the rendering.</summary>
     public void Enter()
     {
-        if (++_depth > Limits.EvaluationDepth || !RuntimeHelpers.TryEnsureSufficientExecutionStack())
+        // The runtime keeps a reserve that a few levels fit in many times over, so it need not be asked at each.
+        if (++_depth > Limits.EvaluationDepth || ((_depth & 7) == 0 && !RuntimeHelpers.TryEnsureSufficientExecutionStack()))
         {
             throw Fail($"limit EvaluationDepth: evaluation or data nests deeper than {Limits.EvaluationDepth}");
         }

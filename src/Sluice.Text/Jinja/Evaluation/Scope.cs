@@ -6,7 +6,16 @@ namespace Sluice.Text.Jinja;
 /// </summary>
 internal sealed class Scope(Scope? outer)
 {
-    private Dictionary<string, Value>? _variables;
+    // Every iteration of a loop is a scope, most of few variables: a short list is found faster and made faster than a table.
+    private const int Few = 8;
+
+    private readonly Scope? _outer = outer;
+    private (string Name, Value Value)[] _few = [];
+    private int _count;
+    private Dictionary<string, Value>? _many;
+
+    /// <summary>How many scopes are around this one.</summary>
+    public int Depth { get; } = outer is null ? 0 : outer.Depth + 1;
 
     /// <summary>The template's top level.</summary>
     public Scope TopLevel
@@ -23,13 +32,11 @@ internal sealed class Scope(Scope? outer)
         }
     }
 
-    private Scope? _outer { get; } = outer;
-
     public Value? Find(string name)
     {
         for (Scope? scope = this; scope is not null; scope = scope._outer)
         {
-            if (scope._variables is not null && scope._variables.TryGetValue(name, out Value? value))
+            if (scope.FindHere(name) is { } value)
             {
                 return value;
             }
@@ -38,5 +45,56 @@ internal sealed class Scope(Scope? outer)
         return null;
     }
 
-    public void Set(string name, Value value) => (_variables ??= new Dictionary<string, Value>(StringComparer.Ordinal))[name] = value;
+    public void Set(string name, Value value)
+    {
+        if (_many is not null)
+        {
+            _many[name] = value;
+            return;
+        }
+
+        for (int i = 0; i < _count; i++)
+        {
+            if (string.Equals(_few[i].Name, name, StringComparison.Ordinal))
+            {
+                _few[i].Value = value;
+                return;
+            }
+        }
+
+        if (_count < Few)
+        {
+            if (_count == _few.Length)
+            {
+                Array.Resize(ref _few, _count == 0 ? 2 : 2 * _count);
+            }
+
+            _few[_count++] = (name, value);
+            return;
+        }
+
+        _many = new Dictionary<string, Value>(2 * Few, StringComparer.Ordinal) { [name] = value };
+        foreach ((string other, Value otherValue) in _few)
+        {
+            _many[other] = otherValue;
+        }
+    }
+
+    private Value? FindHere(string name)
+    {
+        if (_many is not null)
+        {
+            return _many.GetValueOrDefault(name);
+        }
+
+        for (int i = 0; i < _count; i++)
+        {
+            if (string.Equals(_few[i].Name, name, StringComparison.Ordinal))
+            {
+                return _few[i].Value;
+            }
+        }
+
+        return null;
+    }
 }

@@ -71,6 +71,7 @@ internal sealed class ValueEquality(RenderContext c) : IEqualityComparer<Value>
     /// <summary>Whether a value can be a dict's key.</summary>
     public bool IsHashable(Value value)
     {
+        c.Spend(1);
         if (value is not TupleValue tuple)
         {
             return value is not (ListValue or DictValue or DictView);

@@ -50,7 +50,8 @@ internal static class FloatText
     /// <summary><c>round(value, decimals)</c>; decimals may be negative.</summary>
     public static double Round(double value, int decimals)
     {
-        if (!double.IsFinite(value) || value == 0 || decimals > 400)
+        const double WholeFrom = 1L << 52;
+        if (!double.IsFinite(value) || value == 0 || decimals > 400 || (decimals >= 0 && Math.Abs(value) >= WholeFrom))
         {
             return value;
         }

@@ -51,9 +51,11 @@ internal sealed class FormatSpec
         FormatSpec result = new();
         int at = 0;
         int fillWidth = spec.Length > 1 && char.IsSurrogatePair(spec[0], spec[1]) ? 2 : 1;
+        bool hasFill = false;
         if (spec.Length > fillWidth && spec[fillWidth] is '<' or '>' or '=' or '^' && Rune.TryGetRuneAt(spec, 0, out Rune fill))
         {
             result.Fill = fill;
+            hasFill = true;
             result.Align = spec[fillWidth];
             at = fillWidth + 1;
         }
@@ -74,10 +76,11 @@ internal sealed class FormatSpec
             at++;
         }
 
-        if (at < spec.Length && spec[at] == '0' && result.Align == '\0')
+        // A zero before the width fills with zeros, after the sign unless the alignment says otherwise.
+        if (at < spec.Length && spec[at] == '0' && !hasFill)
         {
             result.Fill = new Rune('0');
-            result.Align = '=';
+            result.Align = result.Align == '\0' ? '=' : result.Align;
             at++;
         }
 
@@ -196,7 +199,7 @@ internal sealed class FormatSpec
             return isCharacter ? ("", "", new Rune((int)value).ToString()) : throw c.Fail("%c arg not in range(0x110000)");
         }
 
-        c.SpendOn(value);
+        c.SpendOnDigits(value);
         BigInteger magnitude = BigInteger.Abs(value);
         (string prefix, string digits) = Type switch
         {
@@ -250,7 +253,7 @@ internal sealed class FormatSpec
 
         bool isNegative = double.IsNegative(value) && !double.IsNaN(value);
         double magnitude = Math.Abs(value);
-        c.Allocate(Math.Max(Precision, 0));
+        c.SpendOnDecimals(Precision);
         string digits = Type switch
         {
             '\0' when Precision < 0 => FloatText.Repr(magnitude),
@@ -280,7 +283,7 @@ internal sealed class FormatSpec
         int whole = isHexadecimal ? -1 : digits.AsSpan().IndexOfAnyExceptInRange('0', '9');
         whole = whole < 0 ? digits.Length : whole;
         string rest = digits[whole..];
-        c.Allocate(Math.Max(minimum, 0) * 2L);
+        c.Allocate(64L * Math.Max(minimum, 0));
         StringBuilder grouped = new();
         int count = 0;
         for (int i = whole - 1; i >= 0 || grouped.Length + rest.Length < minimum; i--)

@@ -44,7 +44,8 @@ internal sealed class PercentFormat
             Conversion(percent);
         }
 
-        bool takesLeftovers = _values is DictValue or ListValue or RangeValue;
+        // Python takes whatever has items for a mapping, of which not all need be used.
+        bool takesLeftovers = _values is DictValue or ListValue or RangeValue or UndefinedValue;
         if (!takesLeftovers && _used < (_tuple?.Length ?? 1))
         {
             throw _c.Fail("not all arguments converted during string formatting");
@@ -180,7 +181,7 @@ internal sealed class PercentFormat
             UndefinedValue undefined => throw _c.Fail(undefined.Message),
             _ => throw _c.Fail($"%{code} format: a number is required, not {value.TypeName}"),
         };
-        _c.SpendOn(number);
+        _c.SpendOnDigits(number);
         BigInteger magnitude = BigInteger.Abs(number);
         (string prefix, string digits) = code switch
         {
@@ -191,7 +192,7 @@ internal sealed class PercentFormat
         };
         if (layout.Precision > digits.Length)
         {
-            _c.Allocate(layout.Precision * 2L);
+            _c.Allocate(64L * layout.Precision);
             digits = digits.PadLeft(layout.Precision, '0');
         }
 
@@ -212,7 +213,7 @@ internal sealed class PercentFormat
         }
 
         int precision = layout.Precision < 0 ? 6 : layout.Precision;
-        _c.Allocate(precision * 2L);
+        _c.SpendOnDecimals(precision);
         string digits = FloatText.Format(Math.Abs(number), char.ToLowerInvariant(code), precision, layout.Alternate);
         digits = char.IsUpper(code) ? digits.ToUpperInvariant() : digits;
         AppendNumber(double.IsNegative(number) && !double.IsNaN(number), "", digits, layout, (NumberValue)value);
@@ -251,6 +252,11 @@ internal sealed class PercentFormat
 
     private Value Keyed()
     {
+        if (_values is UndefinedValue undefined)
+        {
+            throw _c.Fail(undefined.Message);
+        }
+
         if (_values is not (DictValue or ListValue or RangeValue))
         {
             throw _c.Fail("format requires a mapping");

@@ -80,6 +80,7 @@ internal sealed partial class Parser
         Position at = Next().At;
         List<Expression> positional = [];
         List<(string Name, Expression Value)> named = [];
+        HashSet<string> names = new(StringComparer.Ordinal);
         Expression? rest = null;
         Expression? namedRest = null;
         while (!Skip(TokenKind.RightParenthesis))
@@ -98,9 +99,13 @@ internal sealed partial class Parser
             else if (Current.Kind == TokenKind.Name && Following.Kind == TokenKind.Assign)
             {
                 inOrder = namedRest is null;
-                string name = Next().Text;
+                Token name = Next();
                 Next();
-                named.Add((name, Expression()));
+                named.Add((name.Text, Expression()));
+                if (!names.Add(name.Text))
+                {
+                    throw Fail($"keyword argument repeated: {name.Text}", name.At);
+                }
             }
             else
             {

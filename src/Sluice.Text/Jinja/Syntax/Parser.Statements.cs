@@ -10,7 +10,9 @@ internal sealed partial class Parser
     // Tags waiting to be closed, innermost last: what an unexpected end or tag is explained by.
     private readonly Stack<string> _open = new();
 
+    // Loops that "break" can leave here, and all "for" blocks around, "else" parts and macros between included.
     private int _loops;
+    private int _openLoops;
 
     // Whether the body of the macro being parsed mentions the special variables.
     private sealed class MacroMentions
@@ -162,16 +164,18 @@ internal sealed partial class Parser
         Expression? filter = SkipName("if") ? Expression() : null;
         bool isRecursive = SkipName("recursive");
         _loops++;
+        _openLoops++;
         ScopeBody body = new(Body("endfor", "else"));
         _loops--;
-        ScopeBody? otherwise = Next().IsName("else") ? ClosedBody("endfor") : null;
+        ScopeBody? otherwise = !Next().IsName("else") ? null : isRecursive ? ClosedOutsideLoops("endfor") : ClosedBody("endfor");
+        _openLoops--;
         return new ForStatement(at, target, iterable, filter, isRecursive, body, otherwise);
     }
 
     private Statement Set(Position at)
     {
         Target target = AssignTarget(withNamespace: true);
-        if (_loops > 0)
+        if (_openLoops > 0)
         {
             RefuseLoopAsTarget(target);
         }

@@ -52,7 +52,7 @@ internal sealed class IntegerValue(BigInteger value, bool fromInput = false) : N
 
     public override void AppendRepr(TextBuilder text)
     {
-        text.Context.SpendOn(Value);
+        text.Context.SpendOnDigits(Value);
         text.Append(Value.ToString(CultureInfo.InvariantCulture), !FromInput);
     }
 }

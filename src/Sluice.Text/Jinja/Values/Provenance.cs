@@ -59,6 +59,25 @@ internal readonly struct Provenance
         return new Provenance(IsTemplateAt(start), flips);
     }
 
+    /// <summary>The provenance of two texts one after the other, neither of them empty.</summary>
+    public static Provenance Join(Provenance left, int leftLength, Provenance right)
+    {
+        bool flipsBetween = left.IsTemplateAt(leftLength - 1) != right._startsInTemplate;
+        if (left._flips is null && right._flips is null && !flipsBetween)
+        {
+            return left;
+        }
+
+        int[] flips = [.. left._flips ?? [], .. flipsBetween ? (ReadOnlySpan<int>)[leftLength] : [], .. right._flips ?? []];
+        int rightFlips = right._flips?.Length ?? 0;
+        for (int i = flips.Length - rightFlips; i < flips.Length; i++)
+        {
+            flips[i] += leftLength;
+        }
+
+        return new Provenance(left._startsInTemplate, flips);
+    }
+
     private int FlipsUpTo(int offset)
     {
         if (_flips is null)

@@ -63,10 +63,8 @@ internal sealed class StringValue : Value
             return left.Text.Length == 0 ? right : left;
         }
 
-        TextBuilder text = c.NewText();
-        text.Append(left);
-        text.Append(right);
-        return text.ToValue();
+        c.AllocateObject((long)sizeof(char) * (left.Text.Length + right.Text.Length));
+        return new StringValue(left.Text + right.Text, Provenance.Join(left.Provenance, left.Text.Length, right.Provenance));
     }
 
     public StringValue WithMarkup(bool isMarkup) => isMarkup == IsMarkup ? this : new StringValue(Text, Provenance, isMarkup);

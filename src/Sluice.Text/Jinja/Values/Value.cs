@@ -100,6 +100,8 @@ internal sealed class UndefinedValue : Value
 
     public override IEnumerable<Value> Iterate(RenderContext c) => [];
 
+    public override IEnumerable<Value> Reverse(RenderContext c) => [];
+
     public override Value Call(RenderContext c, Arguments arguments) => throw c.Fail(Message);
 
     public override void AppendText(TextBuilder text)
