@@ -9,6 +9,9 @@ namespace Sluice.Text.Tokenization;
 /// </summary>
 internal sealed class JsonSections
 {
+    // A document takes up to six times its text. Every section but the model's two long ones is far smaller than this.
+    private const int MaxDocumentBytes = 8 << 20;
+
     private readonly Dictionary<string, ReadOnlyMemory<byte>> _sections = new(StringComparer.Ordinal);
     private readonly int _maxDepth;
 
@@ -33,7 +36,15 @@ internal sealed class JsonSections
     public int LengthOf(string name) => _sections[name].Length;
 
     /// <summary>Reads a section into a document; null when it is absent or null.</summary>
-    public JsonDocument? Parse(string name, JsonDocumentOptions options) => IsNull(name) ? null : JsonDocument.Parse(_sections[name], options);
+    /// <exception cref="TokenizerException">The section is too large to be what it should be.</exception>
+    public JsonDocument? Parse(string name, JsonDocumentOptions options)
+    {
+        if (IsNull(name))
+            return null;
+        return LengthOf(name) <= MaxDocumentBytes
+            ? JsonDocument.Parse(_sections[name], options)
+            : throw TokenizerErrors.At(name, $"expected at most {MaxDocumentBytes} bytes, found {LengthOf(name)}");
+    }
 
     /// <summary>Reads a section piece by piece; it must not be <see cref="IsNull"/>.</summary>
     public Utf8JsonReader Open(string name) => Reader(_sections[name].Span);

@@ -10,7 +10,7 @@ namespace Sluice.Text.Tokenization;
 internal static partial class TokenizerJson
 {
     /// <summary>Largest file accepted. The largest vocabularies in use are 35 MB.</summary>
-    public const int MaxFileBytes = 256 << 20;
+    public const int MaxFileBytes = 64 << 20;
 
     private const int MaxDepth = 32;
 

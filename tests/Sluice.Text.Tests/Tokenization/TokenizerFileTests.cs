@@ -95,6 +95,14 @@ public sealed class TokenizerFileTests
         Assert.Throws<TokenizerException>(() => Tokenizer.Parse(Encoding.UTF8.GetBytes(deep)));
     }
 
+    [Fact]
+    public void A_section_of_absurd_size_is_refused_before_it_is_read()
+    {
+        JsonObject file = TokenizerFiles.Create();
+        file["added_tokens"] = new string('x', 9 << 20);
+        Assert.Contains("at most 8388608 bytes", Assert.Throws<TokenizerException>(file.Parse).Message);
+    }
+
     // Each is harmless: the result is the same as without it.
     [Theory]
     [InlineData("version", "null")]
