@@ -9,15 +9,15 @@ public sealed record ArenaInfo(string Name, string Owner, long ReservedBytes);
 internal static class ArenaRegistry
 {
     private static readonly ConcurrentDictionary<long, Entry> Entries = new();
-    private static long s_nextId;
-    private static long s_reserved;
+    private static long _nextId;
+    private static long _totalReserved;
 
     /// <summary>Bytes all arenas together have taken.</summary>
-    internal static long TotalReservedBytes => Interlocked.Read(ref s_reserved);
+    internal static long TotalReservedBytes => Interlocked.Read(ref _totalReserved);
 
     internal static Entry Add(string name, string owner)
     {
-        var entry = new Entry(Interlocked.Increment(ref s_nextId), name, owner);
+        var entry = new Entry(Interlocked.Increment(ref _nextId), name, owner);
         Entries[entry.Id] = entry;
         return entry;
     }
@@ -25,7 +25,7 @@ internal static class ArenaRegistry
     internal static void Remove(Entry entry)
     {
         if (Entries.TryRemove(entry.Id, out _))
-            Interlocked.Add(ref s_reserved, -entry.ReservedBytes);
+            Interlocked.Add(ref _totalReserved, -entry.ReservedBytes);
     }
 
     internal static IReadOnlyList<ArenaInfo> Snapshot() =>
@@ -46,7 +46,7 @@ internal static class ArenaRegistry
         internal void Grow(long bytes)
         {
             Interlocked.Add(ref _reserved, bytes);
-            Interlocked.Add(ref s_reserved, bytes);
+            Interlocked.Add(ref _totalReserved, bytes);
         }
     }
 }

@@ -19,7 +19,7 @@ public sealed class DemoGreedyTests
         using JsonDocument items = DemoModel.ReadJson("greedy.json");
         using DemoModel demo = new(backend, new ModelOptions { MaxStepTokens = 256, MaxLogitRows = 256, Pages = 64, Slots = 1 });
         int compared = 0;
-        int stride = backend == GoldenBackends.Scalar ? 4 : 1;
+        int stride = backend == GoldenBackends.Scalar ? 9 : 1;
         foreach (JsonElement item in items.RootElement.EnumerateArray().Where((_, index) => index % stride == 0))
         {
             Sequence sequence = new(demo.Model);
@@ -42,7 +42,7 @@ public sealed class DemoGreedyTests
         }
 
         // In this file the likeliest two are never that close.
-        Assert.Equal(backend == GoldenBackends.Scalar ? 88 : 484, compared);
+        Assert.Equal(backend == GoldenBackends.Scalar ? 52 : 484, compared);
     }
 
     private static double LogSumExp(float[] logits)

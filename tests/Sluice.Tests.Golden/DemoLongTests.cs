@@ -14,7 +14,7 @@ public sealed class DemoLongTests(ITestOutputHelper output)
     {
         TheoryData<string, int> cases = [];
         foreach (string backend in GoldenBackends.Names)
-            cases.Add(backend, backend == GoldenBackends.Scalar ? 200 : int.MaxValue);
+            cases.Add(backend, backend == GoldenBackends.Scalar ? 100 : int.MaxValue);
         return cases;
     }
 

@@ -14,6 +14,9 @@ internal static class GoldenBackends
 
     public static TheoryData<string> All => [.. Names];
 
+    /// <summary>Those that can run the demonstration model for minutes' worth of tokens in seconds.</summary>
+    public static TheoryData<string> Fast => [.. Names.Where(name => name != Scalar)];
+
     public static IBackend Create(string name) => name switch
     {
         Scalar => new ReferenceBackend(),

@@ -21,10 +21,10 @@ public sealed class InvarianceTests
     {
         using Loaded loaded = new(backendName, name);
         float[][] whole = new Sequence(loaded.Model).Run(loaded.Ids, Tokens);
-        foreach (int chunk in new[] { 1, 2, 3, 7, 16, 31, 63, 64, 65, 99 })
+        foreach (int chunk in new[] { 1, 3, 16, 31, 64, 65 })
             AssertSame(whole, new Sequence(loaded.Model).Run(loaded.Ids, chunk), $"chunks of {chunk}");
 
-        for (int seed = 0; seed < 5; seed++)
+        for (int seed = 0; seed < 3; seed++)
         {
             Random random = new(seed);
             Sequence sequence = new(loaded.Model);
@@ -48,7 +48,7 @@ public sealed class InvarianceTests
         int[][] ids = [.. Enumerable.Range(0, Sequences).Select(s => loaded.Ids.Skip(s * 9).Take(40 + (s * 7)).ToArray())];
         float[][][] alone = [.. ids.Select(sequence => new Sequence(loaded.Model).Run(sequence, 64))];
 
-        for (int seed = 0; seed < 4; seed++)
+        for (int seed = 0; seed < 3; seed++)
         {
             // Decodes and prefills mixed at random; pages interleaved; slots in another order than the spans'.
             Random random = new(seed);
@@ -89,7 +89,7 @@ public sealed class InvarianceTests
     {
         using Loaded loaded = new(backendName, name);
         float[][] whole = new Sequence(loaded.Model).Run(loaded.Ids, Tokens);
-        foreach (int length in new[] { 1, 2, 3, 4, 17, 64, 70, 89 })
+        foreach (int length in new[] { 1, 2, 4, 17, 64, 89 })
         {
             // The first chunk ends past the export, so the live state has moved on; the copy has not.
             Sequence first = new(loaded.Model, slot: 1);

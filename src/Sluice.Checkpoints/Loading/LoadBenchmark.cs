@@ -26,7 +26,7 @@ public readonly record struct LoadMeasurement(int Workers, bool Cold, long Bytes
 /// </summary>
 public static class LoadBenchmark
 {
-    private const int CopyBytes = 512 << 20;
+    private const int CopyBytes = 256 << 20;
     private const int CopyRepeats = 3;
 
     /// <summary>Loads once.</summary>

@@ -4,7 +4,7 @@ namespace Sluice.Checkpoints.Loading;
 internal sealed class LoadJob(string what, long bytes, Action load)
 {
     [ThreadStatic]
-    private static LoadJob? t_current;
+    private static LoadJob? _current;
 
     private long _read;
     private volatile bool _stopped;
@@ -19,7 +19,7 @@ internal sealed class LoadJob(string what, long bytes, Action load)
     /// <summary>Called by sources for each row; throws when the load has been given up.</summary>
     internal static void CountRead(int bytes)
     {
-        if (t_current is not { } job)
+        if (_current is not { } job)
             return;
 
         // Only this thread writes; others only look.
@@ -30,7 +30,7 @@ internal sealed class LoadJob(string what, long bytes, Action load)
 
     internal void Run()
     {
-        t_current = this;
+        _current = this;
         try
         {
             load();
@@ -38,7 +38,7 @@ internal sealed class LoadJob(string what, long bytes, Action load)
         }
         finally
         {
-            t_current = null;
+            _current = null;
         }
     }
 

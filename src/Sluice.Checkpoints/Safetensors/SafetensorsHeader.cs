@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Unicode;
 using Sluice.Core;
@@ -29,13 +30,21 @@ internal ref struct SafetensorsHeader
     /// <summary>Fourteen times the tensors of the largest model here; bounds what a file of empty tensors can make us hold.</summary>
     internal const int MaxTensors = 1 << 20;
 
+    /// <summary>Entries <c>__metadata__</c> may have; files in the wild have a few. They are kept only to find duplicates.</summary>
+    internal const int MaxMetadata = 1 << 14;
+
+    /// <summary>No tensor can be described in fewer bytes.</summary>
+    private const int ShortestTensor = 48;
+
     private readonly string _file;
     private readonly int _shard;
     private readonly long _dataStart;
     private readonly long _dataLength;
+    private readonly int _length;
     private readonly Dictionary<string, TensorInfo> _tensors;
     private readonly List<TensorInfo> _ordered;
     private Utf8JsonReader _json;
+    private int[] _lastShape;
     private bool _sorted;
 
     private SafetensorsHeader(
@@ -46,8 +55,14 @@ internal ref struct SafetensorsHeader
         _dataStart = dataStart;
         _dataLength = dataLength;
         _tensors = tensors;
-        _ordered = [];
+        _length = header.Length;
+        _lastShape = [];
         _sorted = true;
+
+        // Room for about what is coming, so that growing does not cost as much again.
+        int likely = Math.Min(Math.Min(MaxTensors, header.Length / ShortestTensor), header.Count("\"dtype\""u8));
+        _ordered = new List<TensorInfo>(likely);
+        tensors.EnsureCapacity(tensors.Count + likely);
         _json = new Utf8JsonReader(header, new JsonReaderOptions { MaxDepth = 3 });
     }
 
@@ -57,15 +72,22 @@ internal ref struct SafetensorsHeader
     /// <exception cref="CheckpointException">The length is not possible.</exception>
     internal static int Extent(ReadOnlySpan<byte> front, long fileLength, string file)
     {
-        if (fileLength < LengthBytes || front.Length < LengthBytes)
-            throw Broken(file, $"{fileLength} bytes are too few for a safetensors file");
+        int extent = TryExtent(front, fileLength, file, out CheckpointException? problem);
+        return problem is null ? extent : throw problem;
+    }
 
-        ulong length = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(front);
-        if (length > MaxHeaderBytes)
-            throw Broken(file, $"the header claims {length} bytes; the specification allows {MaxHeaderBytes}");
-        if ((long)length > fileLength - LengthBytes)
-            throw Broken(file, $"the header claims {length} bytes, and only {fileLength - LengthBytes} follow");
-        return LengthBytes + (int)length;
+    private static int TryExtent(ReadOnlySpan<byte> front, long fileLength, string file, out CheckpointException? problem)
+    {
+        ulong length = 0;
+        if (fileLength < LengthBytes || front.Length < LengthBytes)
+            problem = Broken(file, $"{fileLength} bytes are too few for a safetensors file");
+        else if ((length = BinaryPrimitives.ReadUInt64LittleEndian(front)) > MaxHeaderBytes)
+            problem = Broken(file, $"the header claims {length} bytes; the specification allows {MaxHeaderBytes}");
+        else if ((long)length > fileLength - LengthBytes)
+            problem = Broken(file, $"the header claims {length} bytes, and only {fileLength - LengthBytes} follow");
+        else
+            problem = null;
+        return problem is null ? LengthBytes + (int)length : 0;
     }
 
     /// <summary>Reads a header and adds its tensors to <paramref name="tensors"/>.</summary>
@@ -79,25 +101,50 @@ internal ref struct SafetensorsHeader
     internal static IReadOnlyList<TensorInfo> Parse(
         ReadOnlySpan<byte> front, long fileLength, string file, int shard, Dictionary<string, TensorInfo> tensors)
     {
-        int end = Extent(front, fileLength, file);
+        IReadOnlyList<TensorInfo> ordered = TryParse(front, fileLength, file, shard, tensors, out CheckpointException? problem);
+        return problem is null ? ordered : throw problem;
+    }
+
+    /// <summary>As <see cref="Parse"/>, but returns the problem: throwing takes longer than all the rest, which matters to fuzzing.</summary>
+    internal static IReadOnlyList<TensorInfo> TryParse(
+        ReadOnlySpan<byte> front, long fileLength, string file, int shard, Dictionary<string, TensorInfo> tensors, out CheckpointException? problem)
+    {
+        int end = TryExtent(front, fileLength, file, out problem);
+        if (problem is not null)
+            return [];
         ReadOnlySpan<byte> header = front[LengthBytes..end];
         if (header.IsEmpty || header[0] != (byte)'{')
-            throw Broken(file, "the header does not begin with '{'");
-        if (!Utf8.IsValid(header))
-            throw Broken(file, "the header is not UTF-8");
+        {
+            problem = Broken(file, "the header does not begin with '{'");
+            return [];
+        }
 
-        header = header.TrimEnd((byte)' ');
-        var parser = new SafetensorsHeader(header, file, shard, end, fileLength - end, tensors);
+        if (!Utf8.IsValid(header))
+        {
+            problem = Broken(file, "the header is not UTF-8");
+            return [];
+        }
+
+        var parser = new SafetensorsHeader(header.TrimEnd((byte)' '), file, shard, end, fileLength - end, tensors);
         try
         {
             parser.ReadTensors();
+            parser.CheckCoverage();
+        }
+        catch (CheckpointException e)
+        {
+            problem = e;
         }
         catch (JsonException e)
         {
-            throw Broken(file, $"the header is not valid JSON (byte {e.BytePositionInLine})", e);
+            problem = Broken(file, $"the header is not valid JSON (byte {e.BytePositionInLine})", e);
+        }
+        catch (InvalidOperationException e)
+        {
+            // The reader met an escaped half of a surrogate pair: valid JSON, but no text.
+            problem = Broken(file, "a string of the header is not valid Unicode", e);
         }
 
-        parser.CheckCoverage();
         return parser._ordered;
     }
 
@@ -116,12 +163,14 @@ internal ref struct SafetensorsHeader
             }
             else
             {
-                ReadTensor(ReadString("a tensor's name"));
+                ReadTensor(_json.GetString()!);
             }
         }
 
-        // Anything but spaces after the object, the reader itself refuses.
-        _json.Read();
+        // Spaces are gone already. Other white space would be fine for JSON, but not for the specification.
+        long end = _json.BytesConsumed;
+        if (_json.Read() || end != _length)
+            throw Broken("something other than spaces follows the object");
     }
 
     private void ReadMetadata()
@@ -133,10 +182,12 @@ internal ref struct SafetensorsHeader
         HashSet<string>? keys = null;
         while (_json.Read() && _json.TokenType == JsonTokenType.PropertyName)
         {
-            string key = ReadString("a key of __metadata__");
+            string key = _json.GetString()!;
             keys ??= new HashSet<string>(StringComparer.Ordinal);
             if (!keys.Add(key))
                 throw Broken($"__metadata__ has {Quote(key)} twice");
+            if (keys.Count > MaxMetadata)
+                throw Broken($"__metadata__ has more than {MaxMetadata} entries");
             _json.Read();
             if (_json.TokenType != JsonTokenType.String)
                 throw Broken($"__metadata__ {Quote(key)} is not a string");
@@ -171,7 +222,7 @@ internal ref struct SafetensorsHeader
             else if (_json.ValueTextEquals("data_offsets"u8))
                 offsets = offsets is null ? ReadOffsets(name) : throw Twice(name, "data_offsets");
             else
-                throw Broken($"tensor {Quote(name)} has a key that the specification does not know: {Quote(ReadString("a key"))}");
+                throw Broken($"tensor {Quote(name)} has a key that the specification does not know: {Quote(_json.GetString()!)}");
         }
 
         Add(
@@ -233,7 +284,7 @@ internal ref struct SafetensorsHeader
             throw Broken($"tensor {Quote(name)}: dtype is not a string");
         if (!_json.ValueIsEscaped && StoredType.TryParse(_json.ValueSpan, out StoredType type))
             return type;
-        throw Broken($"tensor {Quote(name)}: dtype {Quote(ReadString("dtype"))} is not in the specification");
+        throw Broken($"tensor {Quote(name)}: dtype {Quote(_json.GetString()!)} is not in the specification");
     }
 
     private int[] ReadShape(string name)
@@ -254,7 +305,10 @@ internal ref struct SafetensorsHeader
             dimensions[rank++] = (int)dimension;
         }
 
-        return rank == 0 ? [] : dimensions[..rank].ToArray();
+        // Neighbours mostly have the same shape, above all experts; they share it.
+        if (!dimensions[..rank].SequenceEqual(_lastShape))
+            _lastShape = dimensions[..rank].ToArray();
+        return _lastShape;
     }
 
     private (long Begin, long End) ReadOffsets(string name)
@@ -278,19 +332,6 @@ internal ref struct SafetensorsHeader
         if (_json.TokenType == JsonTokenType.Number && _json.TryGetUInt64(out ulong value) && value <= long.MaxValue)
             return (long)value;
         throw Broken($"tensor {Quote(name)}: {field} must hold whole numbers from 0 to 2^63 - 1");
-    }
-
-    private readonly string ReadString(string what)
-    {
-        try
-        {
-            return _json.GetString()!;
-        }
-        catch (InvalidOperationException e)
-        {
-            // An escaped half of a surrogate pair: valid JSON, but no text.
-            throw Broken(_file, $"{what} is not valid Unicode", e);
-        }
     }
 
     private static long? BytesOf(StoredType type, ReadOnlySpan<int> shape)

@@ -50,6 +50,11 @@ internal sealed class ShardIndex
         {
             throw new CheckpointException($"{file}: is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1})", inner: e);
         }
+        catch (InvalidOperationException e)
+        {
+            // The reader meets an escaped half of a surrogate pair: valid JSON, but no text.
+            throw new CheckpointException($"{file}: a string is not valid Unicode", inner: e);
+        }
 
         return index._files.Count > 0 ? index : throw index.Broken("weight_map is missing or empty");
     }
@@ -86,11 +91,11 @@ internal sealed class ShardIndex
             throw Broken("weight_map is not an object");
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
-            string tensor = Text(ref json);
+            string tensor = json.GetString()!;
             json.Read();
             if (json.TokenType != JsonTokenType.String)
                 throw Broken($"weight_map {Printable.Quote(tensor)} is not a string");
-            if (!_tensors.TryAdd(tensor, PlaceOf(Text(ref json))))
+            if (!_tensors.TryAdd(tensor, PlaceOf(json.GetString()!)))
                 throw Broken($"weight_map has {Printable.Quote(tensor)} twice");
             if (_tensors.Count > SafetensorsHeader.MaxTensors)
                 throw Broken($"weight_map has more than {SafetensorsHeader.MaxTensors} tensors");
@@ -114,19 +119,6 @@ internal sealed class ShardIndex
         && !name.StartsWith('.')
         && !name.AsSpan().ContainsAny(NotInNames)
         && !name.Any(char.IsControl);
-
-    private string Text(ref Utf8JsonReader json)
-    {
-        try
-        {
-            return json.GetString()!;
-        }
-        catch (InvalidOperationException e)
-        {
-            // An escaped half of a surrogate pair: valid JSON, but no text.
-            throw new CheckpointException($"{_file}: a name in weight_map is not valid Unicode", inner: e);
-        }
-    }
 
     private CheckpointException Broken(string problem) => new($"{_file}: {problem}");
 }
