@@ -21,7 +21,8 @@ public sealed class ChatTemplate
     // Far above any real file of its kind: the largest list every token of the vocabulary.
     private const long MaximumFileBytes = 64 << 20;
 
-    private static readonly string[] TokenNames = ["bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token"];
+    private static readonly string[] TokenNames =
+        ["bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token"];
 
     private readonly JinjaTemplate _template;
     private readonly JinjaTemplate? _toolUse;
@@ -82,7 +83,8 @@ public sealed class ChatTemplate
     /// <param name="toolUseSource">A template to use instead when tools are given.</param>
     /// <param name="specialTokens">Values of <c>bos_token</c> and the like.</param>
     /// <exception cref="TemplateException">A template does not parse.</exception>
-    public static ChatTemplate Parse(string source, string? toolUseSource = null, IReadOnlyDictionary<string, string>? specialTokens = null) => new(
+    public static ChatTemplate Parse(
+        string source, string? toolUseSource = null, IReadOnlyDictionary<string, string>? specialTokens = null) => new(
         JinjaTemplate.Parse(source),
         toolUseSource is null ? null : JinjaTemplate.Parse(toolUseSource),
         new Dictionary<string, string>(specialTokens ?? new Dictionary<string, string>(StringComparer.Ordinal), StringComparer.Ordinal));

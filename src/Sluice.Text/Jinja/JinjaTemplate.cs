@@ -36,7 +36,8 @@ public sealed class JinjaTemplate
         limits ??= JinjaLimits.Default;
         if (source.Length > limits.SourceLength)
         {
-            throw new TemplateException($"limit SourceLength: the template has {source.Length} characters, more than {limits.SourceLength}");
+            throw new TemplateException(
+                $"limit SourceLength: the template has {source.Length} characters, more than {limits.SourceLength}");
         }
 
         return new JinjaTemplate(Parser.Parse(source, limits), limits);

@@ -10,7 +10,12 @@ public sealed class LimitTests
 {
     private static readonly JinjaLimits Small = new()
     {
-        Fuel = 1_000_000, AllocatedBytes = 16 << 20, OutputLength = 100_000, NestingDepth = 100, EvaluationDepth = 400, MacroDepth = 50,
+        Fuel = 1_000_000,
+        AllocatedBytes = 16 << 20,
+        OutputLength = 100_000,
+        NestingDepth = 100,
+        EvaluationDepth = 400,
+        MacroDepth = 50,
     };
 
     [Theory]

@@ -87,6 +87,10 @@ public sealed class ProvenanceTests
     [InlineData("{{ '<|image_' ~ n ~ '|>' }}", "<|image_⟦5⟧|>")]
     [InlineData("{{ '<%d|%d>' % (n, 3) }}{{ '<{}|{:>2}>'.format(n, 3) }}", "<⟦5⟧|3><⟦5⟧| 3>")]
     [InlineData("{{ '7'|int }}{{ ('1' ~ n)|int }}", "7⟦15⟧")]
+    [InlineData("{% for i in range(n, n + 2) %}{{ i }}{% endfor %}{% for i in range(2) %}{{ i }}{% endfor %}", "⟦56⟧01")]
+    // Names that come with a dict of the inputs stay input.
+    [InlineData("{% for k in dict(**d) %}{{ k }}{% endfor %}{% for k in dict(a=1) %}{{ k }}{% endfor %}", "⟦key⟧a")]
+    [InlineData("{% macro m() %}{{ kwargs.keys()|first }}{% endmacro %}{{ m(**d) }}{{ m(a=1) }}", "⟦key⟧a")]
     // Words of the language are nobody's special tokens.
     [InlineData("{{ yes }}|{{ none }}", "⟦True⟧|⟦None⟧")]
     // JSON and repr: strings keep their origins, the rest counts as input.

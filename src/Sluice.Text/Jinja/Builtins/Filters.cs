@@ -15,5 +15,6 @@ internal static class Filters
     public static Value Apply(RenderContext c, string name, Value value, Arguments arguments) =>
         ByName.TryGetValue(name, out Builtin? filter) ? filter.Invoke(c, value, arguments) : throw c.Fail($"no filter named '{name}'");
 
-    private static IEnumerable<Builtin> All() => [.. TextFilters.All, .. NumberFilters.All, .. SequenceFilters.All, .. SelectionFilters.All];
+    private static IEnumerable<Builtin> All() =>
+        [.. TextFilters.All, .. NumberFilters.All, .. SequenceFilters.All, .. SelectionFilters.All];
 }

@@ -35,6 +35,7 @@ internal static class Globals
 
     private static RangeValue Range(RenderContext c, Value self, Bound a)
     {
+        bool IsInput(int index) => a[index] is NumberValue { FromInput: true };
         BigInteger Number(int index, BigInteger otherwise) => a[index] switch
         {
             null => otherwise,
@@ -53,7 +54,7 @@ internal static class Globals
         BigInteger distance = step.Sign > 0 ? stop - start : start - stop;
         BigInteger count = distance.Sign <= 0 ? 0 : ((distance - 1) / BigInteger.Abs(step)) + 1;
         return count <= c.Limits.RangeLength
-            ? new RangeValue(start, step, (int)count, stop)
+            ? new RangeValue(start, step, (int)count, stop, IsInput(0) || IsInput(1) || IsInput(2))
             : throw c.Fail($"limit RangeLength: range() of more than {c.Limits.RangeLength} numbers");
     }
 
@@ -86,9 +87,9 @@ internal static class Globals
             }
         }
 
-        foreach ((string name, Value value) in arguments.Named)
+        foreach ((StringValue name, Value value) in arguments.Named)
         {
-            result.Set(c, StringValue.FromTemplate(name), value);
+            result.Set(c, name, value);
         }
 
         return result;

@@ -33,7 +33,8 @@ internal static class NumberFilters
         }
     }
 
-    private static bool IsInput(Value value) => value is not (NumberValue { FromInput: false } or StringValue { Provenance.IsAllTemplate: true });
+    private static bool IsInput(Value value) =>
+        value is not (NumberValue { FromInput: false } or StringValue { Provenance.IsAllTemplate: true });
 
     private static NumberValue Abs(RenderContext c, Value value, Bound a) => value switch
     {
@@ -72,8 +73,9 @@ internal static class NumberFilters
     {
         StringValue method = a.Text(1, StringValue.FromTemplate("common"));
         int precision = a.Integer(0, 0);
-        NumberValue number = value as NumberValue
-            ?? throw c.Fail(value is UndefinedValue undefined ? undefined.Message : $"type {value.TypeName} doesn't define __round__ method");
+        NumberValue number = value as NumberValue ?? throw c.Fail(value is UndefinedValue undefined
+            ? undefined.Message
+            : $"type {value.TypeName} doesn't define __round__ method");
         c.SpendOnDecimals(0);
         switch (method.Text)
         {
@@ -85,7 +87,9 @@ internal static class NumberFilters
                 double scale = Math.Pow(10, precision);
                 double scaled = number.ToDouble() * scale;
                 double rounded = (method.Text is "ceil" ? Math.Ceiling(scaled) : Math.Floor(scaled)) / scale;
-                return double.IsFinite(rounded) ? new FloatValue(rounded, number.FromInput) : throw c.Fail("round: the number is too large");
+                return double.IsFinite(rounded)
+                    ? new FloatValue(rounded, number.FromInput)
+                    : throw c.Fail("round: the number is too large");
             default:
                 throw c.Fail("round: method must be common, ceil or floor");
         }

@@ -6,11 +6,14 @@ internal static class SelectionFilters
     public static IEnumerable<Builtin> All { get; } =
     [
         Builtin.Variadic("map", static (c, value, a) => new GeneratorValue(c, Map(c, value, a))),
-        Builtin.Variadic("select", static (c, value, a) => new GeneratorValue(c, Select(c, value, a, byAttribute: false, wanted: true))),
-        Builtin.Variadic("reject", static (c, value, a) => new GeneratorValue(c, Select(c, value, a, byAttribute: false, wanted: false))),
-        Builtin.Variadic("selectattr", static (c, value, a) => new GeneratorValue(c, Select(c, value, a, byAttribute: true, wanted: true))),
-        Builtin.Variadic("rejectattr", static (c, value, a) => new GeneratorValue(c, Select(c, value, a, byAttribute: true, wanted: false))),
+        Selection("select", byAttribute: false, wanted: true),
+        Selection("reject", byAttribute: false, wanted: false),
+        Selection("selectattr", byAttribute: true, wanted: true),
+        Selection("rejectattr", byAttribute: true, wanted: false),
     ];
+
+    private static Builtin Selection(string name, bool byAttribute, bool wanted) =>
+        Builtin.Variadic(name, (c, value, a) => new GeneratorValue(c, Select(c, value, a, byAttribute, wanted)));
 
     private static IEnumerable<Value> Map(RenderContext c, Value value, Arguments arguments)
     {
@@ -37,9 +40,9 @@ internal static class SelectionFilters
 
         Value? attribute = null;
         Value? otherwise = null;
-        foreach ((string name, Value value) in arguments.Named)
+        foreach ((StringValue name, Value value) in arguments.Named)
         {
-            switch (name)
+            switch (name.Text)
             {
                 case "attribute":
                     attribute = value;
@@ -48,7 +51,7 @@ internal static class SelectionFilters
                     otherwise = value;
                     break;
                 default:
-                    throw c.Fail($"map: unexpected keyword argument '{name}'");
+                    throw c.Fail($"map: unexpected keyword argument '{name.Text}'");
             }
         }
 

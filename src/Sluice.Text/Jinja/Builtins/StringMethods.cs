@@ -19,10 +19,8 @@ internal static partial class StringMethods
         Method("strip", "chars?", static (c, s, a) => Strip(c, s, a.IsNone(0) ? null : a.Text(0))),
         Method("lstrip", "chars?", static (c, s, a) => Strip(c, s, a.IsNone(0) ? null : a.Text(0), atEnd: false)),
         Method("rstrip", "chars?", static (c, s, a) => Strip(c, s, a.IsNone(0) ? null : a.Text(0), atStart: false)),
-        Method("removeprefix", "prefix", static (c, s, a) =>
-            s.Text.StartsWith(a.Text(0).Text, StringComparison.Ordinal) ? s.Part(c, a.Text(0).Text.Length, s.Text.Length) : s),
-        Method("removesuffix", "suffix", static (c, s, a) =>
-            s.Text.EndsWith(a.Text(0).Text, StringComparison.Ordinal) ? s.Part(c, 0, s.Text.Length - a.Text(0).Text.Length) : s),
+        Method("removeprefix", "prefix", static (c, s, a) => RemovePrefix(c, s, a.Text(0).Text)),
+        Method("removesuffix", "suffix", static (c, s, a) => RemoveSuffix(c, s, a.Text(0).Text)),
         Method("startswith", "prefix start? end?", static (c, s, a) => BoolValue.Of(HasAffix(c, s, a, atStart: true))),
         Method("endswith", "suffix start? end?", static (c, s, a) => BoolValue.Of(HasAffix(c, s, a, atStart: false))),
         Method("find", "sub start? end?", static (c, s, a) => new IntegerValue(Find(c, s, a, fromEnd: false))),
@@ -54,7 +52,7 @@ internal static partial class StringMethods
         Method("isupper", "", static (c, s, _) => BoolValue.Of(Tests.HasCase(c, s, PythonChar.IsUpper, PythonChar.IsLower))),
         Method("islower", "", static (c, s, _) => BoolValue.Of(Tests.HasCase(c, s, PythonChar.IsLower, PythonChar.IsUpper))),
         Method("istitle", "", IsTitle),
-        Method("isascii", "", static (c, s, _) => BoolValue.Of(Ascii.IsValid(s.Text))),
+        Method("isascii", "", static (c, s, _) => BoolValue.Of(s.Text.Length == 0 || All(c, s, static rune => rune.IsAscii).Value)),
     ]);
 
     public static Value? Find(StringValue self, string name) => Str.Find(self, name);
@@ -85,7 +83,7 @@ internal static partial class StringMethods
                 start += text.WidthAt(start);
             }
 
-            while (atEnd && end > start && Rune.DecodeLastFromUtf16(text.Text.AsSpan(start, end - start), out Rune last, out int width) == OperationStatus.Done && set.Contains(last))
+            while (atEnd && end > start && EndsIn(set, text.Text.AsSpan(start, end - start), out int width))
             {
                 end -= width;
             }
@@ -94,6 +92,9 @@ internal static partial class StringMethods
         c.SpendOnText((long)start + text.Text.Length - end);
         return text.Part(c, start, end);
     }
+
+    private static bool EndsIn(HashSet<Rune> set, ReadOnlySpan<char> text, out int width) =>
+        Rune.DecodeLastFromUtf16(text, out Rune last, out width) == OperationStatus.Done && set.Contains(last);
 
     /// <summary>Replaces up to <paramref name="count"/> occurrences, all when negative.</summary>
     public static StringValue Replace(RenderContext c, StringValue text, StringValue old, StringValue replacement, int count)
@@ -170,13 +171,27 @@ internal static partial class StringMethods
     private static Builtin Method(string name, string parameters, Func<RenderContext, StringValue, Bound, Value> body) =>
         Builtin.Method(name, parameters, (c, self, a) => body(c, (StringValue)self, a));
 
+    private static StringValue RemovePrefix(RenderContext c, StringValue text, string prefix)
+    {
+        c.SpendOnText(prefix.Length);
+        return text.Text.StartsWith(prefix, StringComparison.Ordinal) ? text.Part(c, prefix.Length, text.Text.Length) : text;
+    }
+
+    private static StringValue RemoveSuffix(RenderContext c, StringValue text, string suffix)
+    {
+        c.SpendOnText(suffix.Length);
+        return text.Text.EndsWith(suffix, StringComparison.Ordinal) ? text.Part(c, 0, text.Text.Length - suffix.Length) : text;
+    }
+
     private static bool HasAffix(RenderContext c, StringValue text, Bound a, bool atStart)
     {
         (int start, int end) = Range(c, text, a);
         Value[] affixes = a[0] is TupleValue tuple ? tuple.Items : [a.Text(0)];
         foreach (Value affix in affixes)
         {
-            string wanted = affix is StringValue given ? given.Text : throw c.Fail("startswith and endswith expect a string or a tuple of strings");
+            string wanted = affix is StringValue given
+                ? given.Text
+                : throw c.Fail("startswith and endswith expect a string or a tuple of strings");
             c.SpendOnText(wanted.Length);
             if (start <= end && (atStart
                 ? text.Text.AsSpan(start, end - start).StartsWith(wanted, StringComparison.Ordinal)
@@ -241,9 +256,10 @@ internal static partial class StringMethods
 
         TextSearch search = new(c, wanted);
         int count = 0;
-        for (int at = search.IndexIn(text.Text, start); at >= 0 && at + wanted.Length <= end; at = search.IndexIn(text.Text, at + wanted.Length))
+        while (search.IndexIn(text.Text, start) is var found and >= 0 && found + wanted.Length <= end)
         {
             count++;
+            start = found + wanted.Length;
         }
 
         return new IntegerValue(count);

@@ -37,7 +37,8 @@ internal static class Tests
         yield return Simple("number", static (_, value) => value is NumberValue);
         yield return Simple("string", static (_, value) => value is StringValue);
         yield return Simple("mapping", static (_, value) => value is DictValue);
-        yield return Simple("sequence", static (_, value) => value is SequenceValue or StringValue or DictValue or RangeValue or UndefinedValue);
+        yield return Simple("sequence", static (_, value) =>
+            value is SequenceValue or StringValue or DictValue or RangeValue or UndefinedValue);
         yield return Simple("iterable", static (c, value) => value.Iterate(c) is not null);
         yield return Simple("callable", static (_, value) => value.IsCallable);
         yield return Simple("escaped", static (_, value) => value is StringValue { IsMarkup: true });

@@ -89,7 +89,9 @@ internal static class TextFilters
         int endLength = end.Length(c)!.Value;
         if (length < endLength || leeway < 0)
         {
-            throw c.Fail(leeway < 0 ? $"truncate expects leeway >= 0, got {leeway}" : $"truncate expects length >= {endLength}, got {length}");
+            throw c.Fail(leeway < 0
+                ? $"truncate expects leeway >= 0, got {leeway}"
+                : $"truncate expects length >= {endLength}, got {length}");
         }
 
         if (value.Length(c) <= (long)length + leeway)
@@ -139,9 +141,9 @@ internal static class TextFilters
         }
 
         DictValue named = new(c);
-        foreach ((string name, Value argument) in arguments.Named)
+        foreach ((StringValue name, Value argument) in arguments.Named)
         {
-            named.Set(c, StringValue.FromTemplate(name), argument);
+            named.Set(c, name, argument);
         }
 
         return PercentFormat.Apply(c, format, named);
@@ -185,7 +187,8 @@ internal static class TextFilters
         {
             Rune rune = text.RuneAt(at);
             bool fromTemplate = text.Provenance.IsTemplateAt(at);
-            if (rune.IsAscii && (char.IsAsciiLetterOrDigit((char)rune.Value) || rune.Value is '_' or '.' or '-' or '~' || (rune.Value == '/' && !isQuery)))
+            bool isPlain = rune.IsAscii && (char.IsAsciiLetterOrDigit((char)rune.Value) || rune.Value is '_' or '.' or '-' or '~');
+            if (isPlain || (rune.Value == '/' && !isQuery))
             {
                 to.Append((char)rune.Value, fromTemplate);
             }

@@ -2,8 +2,8 @@ using System.Numerics;
 
 namespace Sluice.Text.Jinja;
 
-/// <summary>The arguments of a call, evaluated.</summary>
-internal sealed record Arguments(Value[] Positional, IReadOnlyList<KeyValuePair<string, Value>> Named)
+/// <summary>The arguments of a call, evaluated. Names are values too: those that come from a <c>**dict</c> may be input.</summary>
+internal sealed record Arguments(Value[] Positional, IReadOnlyList<KeyValuePair<StringValue, Value>> Named)
 {
     public static Arguments None { get; } = new([], []);
 
@@ -46,17 +46,17 @@ internal sealed class Signature
 
         Value?[] bound = new Value?[_names.Length];
         arguments.Positional.CopyTo(bound, 0);
-        foreach ((string name, Value value) in arguments.Named)
+        foreach ((StringValue name, Value value) in arguments.Named)
         {
-            int index = _positionalOnly ? -1 : Array.IndexOf(_names, name);
+            int index = _positionalOnly ? -1 : Array.IndexOf(_names, name.Text);
             if (index < 0)
             {
-                throw c.Fail($"{_function}() got an unexpected keyword argument '{name}'");
+                throw c.Fail($"{_function}() got an unexpected keyword argument '{name.Text}'");
             }
 
             if (bound[index] is not null)
             {
-                throw c.Fail($"{_function}() got multiple values for argument '{name}'");
+                throw c.Fail($"{_function}() got multiple values for argument '{name.Text}'");
             }
 
             bound[index] = value;

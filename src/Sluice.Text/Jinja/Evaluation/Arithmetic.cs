@@ -229,7 +229,8 @@ internal static class Arithmetic
         }
 
         double result = Math.Pow(left, right);
-        return double.IsInfinity(result) && double.IsFinite(left) && double.IsFinite(right) ? throw c.Fail("numerical result out of range") : result;
+        bool overflows = double.IsInfinity(result) && double.IsFinite(left) && double.IsFinite(right);
+        return overflows ? throw c.Fail("numerical result out of range") : result;
     }
 
     private static double Finite(RenderContext c, double value) =>

@@ -20,7 +20,8 @@ internal static class Attributes
             throw c.Fail(undefined.Message);
         }
 
-        return target.Item(c, key) ?? (key is StringValue name ? target.Attribute(c, name.Text) : null) ?? UndefinedValue.Member(target, key);
+        Value? found = target.Item(c, key) ?? (key is StringValue name ? target.Attribute(c, name.Text) : null);
+        return found ?? UndefinedValue.Member(target, key);
     }
 
     /// <summary>

@@ -8,7 +8,10 @@ internal sealed class Builtin
     private readonly Func<RenderContext, Value, Arguments, Value>? _variadic;
 
     private Builtin(
-        string name, Signature? signature, Func<RenderContext, Value, Bound, Value>? body, Func<RenderContext, Value, Arguments, Value>? variadic)
+        string name,
+        Signature? signature,
+        Func<RenderContext, Value, Bound, Value>? body,
+        Func<RenderContext, Value, Arguments, Value>? variadic)
     {
         Name = name;
         _signature = signature;

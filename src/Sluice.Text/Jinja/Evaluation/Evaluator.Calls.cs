@@ -3,6 +3,8 @@ namespace Sluice.Text.Jinja;
 /// <content>Calls and macros.</content>
 internal sealed partial class Evaluator
 {
+    private static readonly StringValue CallerName = StringValue.FromTemplate("caller");
+
     /// <summary>Calls a macro: binds its parameters in a scope inside the one it was defined in, and captures what it writes.</summary>
     public Value CallMacro(MacroDefinition definition, Scope definedIn, Arguments arguments)
     {
@@ -28,7 +30,7 @@ internal sealed partial class Evaluator
         Arguments arguments = Arguments(call.Arguments, scope);
         if (caller is not null)
         {
-            arguments = arguments with { Named = [.. arguments.Named, new("caller", caller)] };
+            arguments = arguments with { Named = [.. arguments.Named, new(CallerName, caller)] };
         }
 
         c.At = call.At;
@@ -55,8 +57,8 @@ internal sealed partial class Evaluator
             positional.AddRange(c.ToArray(rest));
         }
 
-        List<KeyValuePair<string, Value>> named = new(arguments.Named.Count);
-        foreach ((string name, Expression value) in arguments.Named)
+        List<KeyValuePair<StringValue, Value>> named = new(arguments.Named.Count);
+        foreach ((StringValue name, Expression value) in arguments.Named)
         {
             AddNamed(named, name, Evaluate(value, scope));
         }
@@ -68,27 +70,27 @@ internal sealed partial class Evaluator
             DictValue dict = rest as DictValue ?? throw c.Fail($"argument after ** must be a mapping, not {rest.TypeName}");
             foreach ((Value key, Value value) in dict.Entries)
             {
-                AddNamed(named, (key as StringValue ?? throw c.Fail("keywords must be strings")).Text, value);
+                AddNamed(named, key as StringValue ?? throw c.Fail("keywords must be strings"), value);
             }
         }
 
         return new Arguments([.. positional], named);
     }
 
-    private void AddNamed(List<KeyValuePair<string, Value>> named, string name, Value value)
+    private void AddNamed(List<KeyValuePair<StringValue, Value>> named, StringValue name, Value value)
     {
         c.Spend(named.Count + 1);
-        if (named.Exists(n => string.Equals(n.Key, name, StringComparison.Ordinal)))
+        if (named.Exists(n => string.Equals(n.Key.Text, name.Text, StringComparison.Ordinal)))
         {
-            throw c.Fail($"got multiple values for keyword argument '{name}'");
+            throw c.Fail($"got multiple values for keyword argument '{name.Text}'");
         }
 
-        named.Add(new KeyValuePair<string, Value>(name, value));
+        named.Add(new KeyValuePair<StringValue, Value>(name, value));
     }
 
     private void Bind(MacroDefinition definition, Arguments arguments, Scope scope)
     {
-        List<KeyValuePair<string, Value>> named = [.. arguments.Named];
+        List<KeyValuePair<StringValue, Value>> named = [.. arguments.Named];
         IReadOnlyList<Parameter> parameters = definition.Parameters;
         Value?[] given = new Value?[parameters.Count];
         for (int i = 0; i < parameters.Count; i++)
@@ -107,21 +109,22 @@ internal sealed partial class Evaluator
         if (definition.UsesNamedRest)
         {
             DictValue rest = new(c);
-            foreach ((string name, Value value) in named)
+            foreach ((StringValue name, Value value) in named)
             {
-                rest.Set(c, StringValue.FromTemplate(name), value);
+                rest.Set(c, name, value);
             }
 
             scope.Set("kwargs", rest);
         }
         else if (named.Count > 0)
         {
-            throw c.Fail($"macro '{macro}' takes no keyword argument '{named[0].Key}'");
+            throw c.Fail($"macro '{macro}' takes no keyword argument '{named[0].Key.Text}'");
         }
 
         if (definition.UsesPositionalRest)
         {
-            scope.Set("varargs", new TupleValue(arguments.Positional.Length > parameters.Count ? arguments.Positional[parameters.Count..] : []));
+            int used = Math.Min(parameters.Count, arguments.Positional.Length);
+            scope.Set("varargs", new TupleValue(arguments.Positional[used..]));
         }
         else if (arguments.Positional.Length > parameters.Count)
         {
@@ -149,9 +152,9 @@ internal sealed partial class Evaluator
         }
     }
 
-    private static Value? Take(List<KeyValuePair<string, Value>> named, string name)
+    private static Value? Take(List<KeyValuePair<StringValue, Value>> named, string name)
     {
-        int index = named.FindIndex(n => string.Equals(n.Key, name, StringComparison.Ordinal));
+        int index = named.FindIndex(n => string.Equals(n.Key.Text, name, StringComparison.Ordinal));
         if (index < 0)
         {
             return null;

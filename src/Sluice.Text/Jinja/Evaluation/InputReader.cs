@@ -20,13 +20,15 @@ internal sealed class InputReader(RenderContext c, bool fromTemplate)
                 scope.Set(name, Read(node));
             }
         }
-        catch (Exception error) when (error is ArgumentException or InvalidOperationException or FormatException or JsonException or NotSupportedException)
+        catch (Exception error)
+            when (error is ArgumentException or InvalidOperationException or FormatException or JsonException or NotSupportedException)
         {
             throw new TemplateException($"the template's inputs are not valid JSON: {FirstLine(error.Message)}", inner: error);
         }
     }
 
-    private static string FirstLine(string message) => message.AsSpan().IndexOfAny('\r', '\n') is var end and >= 0 ? message[..end] : message;
+    private static string FirstLine(string message) =>
+        message.AsSpan().IndexOfAny('\r', '\n') is var end and >= 0 ? message[..end] : message;
 
     private Value Read(JsonNode? node)
     {

@@ -153,9 +153,7 @@ internal sealed class RenderContext
     /// <summary>The items of anything that can be iterated, each paid for.</summary>
     public IEnumerable<Value> Each(Value value)
     {
-        Enter();
         IEnumerable<Value> items = value.Iterate(this) ?? throw Fail($"'{value.TypeName}' object is not iterable");
-        Leave();
         return Paid(items);
     }
 

@@ -2,7 +2,10 @@ using System.Numerics;
 
 namespace Sluice.Text.Jinja;
 
-/// <summary>A slice of a sequence of known length: <paramref name="Count"/> items from <paramref name="Start"/>, every <paramref name="Step"/>th.</summary>
+/// <summary>
+/// A slice of a sequence of known length: <paramref name="Count"/> items from <paramref name="Start"/>, every
+/// <paramref name="Step"/>th, up to <paramref name="Stop"/>.
+/// </summary>
 internal readonly record struct Slice(int Start, int Stop, int Step, int Count);
 
 /// <summary>Python's indices and slices: negative ones count from the end, and slices are never out of range.</summary>

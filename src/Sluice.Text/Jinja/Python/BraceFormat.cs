@@ -29,9 +29,9 @@ internal sealed class BraceFormat
         Value? ByPosition(int index) => index < arguments.Positional.Length ? arguments.Positional[index] : null;
         Value? ByName(string name)
         {
-            foreach ((string key, Value value) in arguments.Named)
+            foreach ((StringValue key, Value value) in arguments.Named)
             {
-                if (string.Equals(key, name, StringComparison.Ordinal))
+                if (string.Equals(key.Text, name, StringComparison.Ordinal))
                 {
                     return value;
                 }

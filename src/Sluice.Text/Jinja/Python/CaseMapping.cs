@@ -43,7 +43,7 @@ internal static class CaseMapping
     private static readonly FrozenDictionary<int, (string Upper, string Title)> SpecialCases = Special
         .Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries)
         .Select(static entry => entry.Split(':'))
-        .ToFrozenDictionary(static e => int.Parse(e[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture), static e => (Characters(e[1]), Characters(e[2])));
+        .ToFrozenDictionary(static e => Code(e[0]), static e => (Characters(e[1]), Characters(e[2])));
 
     public static StringValue Upper(RenderContext c, StringValue text) => Ascii.IsValid(text.Text)
         ? OfAscii(c, text, text.Text.ToUpperInvariant())
@@ -164,5 +164,7 @@ internal static class CaseMapping
     }
 
     private static string Characters(string codes) =>
-        string.Concat(codes.Split('.').Select(static code => (char)int.Parse(code, NumberStyles.HexNumber, CultureInfo.InvariantCulture)));
+        string.Concat(codes.Split('.').Select(static code => (char)Code(code)));
+
+    private static int Code(string hexadecimal) => int.Parse(hexadecimal, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 }

@@ -94,7 +94,9 @@ internal static class FloatText
         string sign = shortest[0] == '-' ? "-" : "";
         int exponentMark = shortest.IndexOf('E', StringComparison.Ordinal);
         ReadOnlySpan<char> mantissa = shortest.AsSpan(sign.Length, (exponentMark < 0 ? shortest.Length : exponentMark) - sign.Length);
-        int exponent = exponentMark < 0 ? 0 : int.Parse(shortest.AsSpan(exponentMark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        int exponent = exponentMark < 0
+            ? 0
+            : int.Parse(shortest.AsSpan(exponentMark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
         int dot = mantissa.IndexOf('.');
         int whole = dot < 0 ? mantissa.Length : dot;
         string digits = dot < 0 ? mantissa.ToString() : string.Concat(mantissa[..dot], mantissa[(dot + 1)..]);

@@ -6,7 +6,8 @@ namespace Sluice.Text.Jinja;
 /// <c>json.dumps</c> as transformers' <c>tojson</c> calls it: keys in their order, <c>", "</c> and <c>": "</c> between, characters
 /// beyond ASCII as they are unless asked otherwise. Each character of a string keeps its origin; the punctuation counts as input.
 /// </summary>
-internal sealed class JsonText(TextBuilder text, bool ensureAscii, StringValue? indent, StringValue itemSeparator, StringValue keySeparator, bool sortKeys)
+internal sealed class JsonText(
+    TextBuilder text, bool ensureAscii, StringValue? indent, StringValue itemSeparator, StringValue keySeparator, bool sortKeys)
 {
     private readonly RenderContext _c = text.Context;
 

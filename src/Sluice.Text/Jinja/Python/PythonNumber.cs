@@ -42,7 +42,7 @@ internal static class PythonNumber
             rest = rest[1..];
         }
 
-        int prefixed = rest.Length > 2 && rest[0] == '0' ? char.ToLowerInvariant(rest[1]) switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 } : 0;
+        int prefixed = rest.Length > 2 && rest[0] == '0' ? RadixOf(rest[1]) : 0;
         if (prefixed != 0 && (radix == prefixed || radix == 0))
         {
             rest = rest[2] == '_' ? rest[3..] : rest[2..];
@@ -101,10 +101,9 @@ internal static class PythonNumber
         }
 
         const NumberStyles Style = NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
-        return unsigned.Length > 0 && (char.IsAsciiDigit(unsigned[0]) || unsigned[0] == '.') &&
-            double.TryParse(unsigned.ToString().Replace("_", "", StringComparison.Ordinal), Style, CultureInfo.InvariantCulture, out double value)
-            ? sign * value
-            : null;
+        string digits = unsigned.ToString().Replace("_", "", StringComparison.Ordinal);
+        bool startsLikeOne = unsigned.Length > 0 && (char.IsAsciiDigit(unsigned[0]) || unsigned[0] == '.');
+        return startsLikeOne && double.TryParse(digits, Style, CultureInfo.InvariantCulture, out double value) ? sign * value : null;
     }
 
     /// <summary>The value of a bool or integer.</summary>
@@ -135,6 +134,9 @@ internal static class PythonNumber
         ulong sticky = (top << shift) == magnitude ? 0UL : 1UL;
         return value.Sign * Math.ScaleB((ulong)top | sticky, shift);
     }
+
+    // What the letter in 0x, 0o or 0b means; 0 for any other.
+    private static int RadixOf(char letter) => char.ToLowerInvariant(letter) switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 };
 
     // Whitespace stripped, and the digits of other scripts made ASCII, as Python reads them.
     private static ReadOnlySpan<char> Plain(string text)

@@ -38,6 +38,7 @@ internal static class StrfTime
                 flag = source[code++];
             }
 
+            c.Spend(8);
             string? field = Field(source[code], flag, time);
             if (field is null)
             {

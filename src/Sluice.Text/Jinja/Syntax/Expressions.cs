@@ -30,7 +30,9 @@ internal enum Comparison
     NotIn,
 }
 
-/// <summary>An expression. <see cref="Children"/> are the expressions directly inside, <see cref="Height"/> the longest path below.</summary>
+/// <summary>
+/// An expression. <see cref="Children"/> are the expressions directly inside, <see cref="Height"/> is the longest path below.
+/// </summary>
 internal abstract record Expression(Position At)
 {
     public virtual IEnumerable<Expression> Children => [];
@@ -172,7 +174,7 @@ internal sealed record SliceExpression : Expression
 /// <summary>What stands between the parentheses of a call: arguments, <c>name=value</c> pairs, <c>*list</c>, <c>**dict</c>.</summary>
 internal sealed record CallArguments(
     IReadOnlyList<Expression> Positional,
-    IReadOnlyList<(string Name, Expression Value)> Named,
+    IReadOnlyList<(StringValue Name, Expression Value)> Named,
     Expression? Rest = null,
     Expression? NamedRest = null)
 {
@@ -187,7 +189,7 @@ internal sealed record CallArguments(
                 yield return argument;
             }
 
-            foreach ((string _, Expression value) in Named)
+            foreach ((StringValue _, Expression value) in Named)
             {
                 yield return value;
             }

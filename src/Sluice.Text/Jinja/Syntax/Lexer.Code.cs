@@ -16,7 +16,9 @@ internal sealed partial class Lexer
             int start = _position;
             if (start >= _source.Length)
             {
-                throw Fail(isBlock ? "missing end of statement block, expected '%}'" : "missing end of print statement, expected '}}'", tag);
+                throw Fail(isBlock
+                    ? "missing end of statement block, expected '%}'"
+                    : "missing end of print statement, expected '}}'", tag);
             }
 
             if (_brackets.Count == 0 && TryEnd(isBlock))

@@ -228,9 +228,10 @@ internal sealed partial class Parser
             case TokenKind.String:
                 return new ConstantExpression(token.At, StringValue.FromTemplate(AdjacentStrings(token.Text)));
             case TokenKind.Integer:
-                return new ConstantExpression(token.At, new IntegerValue(IntegerLiteral(token)));
+                return IntegerConstant(token);
             case TokenKind.Float:
-                return new ConstantExpression(token.At, new FloatValue(double.Parse(token.Text, NumberStyles.Float, CultureInfo.InvariantCulture)));
+                double number = double.Parse(token.Text, NumberStyles.Float, CultureInfo.InvariantCulture);
+                return new ConstantExpression(token.At, new FloatValue(number));
             case TokenKind.LeftParenthesis:
                 Expression inner = TupleOrExpression(inParentheses: true);
                 Expect(TokenKind.RightParenthesis, "')'");
@@ -282,13 +283,13 @@ internal sealed partial class Parser
         return string.Concat(parts);
     }
 
-    private BigInteger IntegerLiteral(Token token)
+    private ConstantExpression IntegerConstant(Token token)
     {
         string text = token.Text;
         int radix = text.Length < 2 ? 10 : text[1] switch { 'x' or 'X' => 16, 'o' or 'O' => 8, 'b' or 'B' => 2, _ => 10 };
         BigInteger value = PythonNumber.ParseDigits(radix == 10 ? text : text.AsSpan(2), radix, _limits.IntegerBits)
             ?? throw Fail($"limit IntegerBits: the integer has more than {_limits.IntegerBits} bits", token.At);
-        return value;
+        return new ConstantExpression(token.At, new IntegerValue(value));
     }
 
     private SequenceExpression List(Position at)

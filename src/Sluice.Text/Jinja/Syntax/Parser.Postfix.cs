@@ -31,7 +31,7 @@ internal sealed partial class Parser
         return name.Kind switch
         {
             TokenKind.Name => new AttributeExpression(name.At, target, name.Text),
-            TokenKind.Integer => new ItemExpression(name.At, target, new ConstantExpression(name.At, new IntegerValue(IntegerLiteral(name)))),
+            TokenKind.Integer => new ItemExpression(name.At, target, IntegerConstant(name)),
             _ => throw Fail($"expected a name or number after '.', got {name.Describe()}", name.At),
         };
     }
@@ -79,7 +79,7 @@ internal sealed partial class Parser
     {
         Position at = Next().At;
         List<Expression> positional = [];
-        List<(string Name, Expression Value)> named = [];
+        List<(StringValue Name, Expression Value)> named = [];
         HashSet<string> names = new(StringComparer.Ordinal);
         Expression? rest = null;
         Expression? namedRest = null;
@@ -101,7 +101,7 @@ internal sealed partial class Parser
                 inOrder = namedRest is null;
                 Token name = Next();
                 Next();
-                named.Add((name.Text, Expression()));
+                named.Add((StringValue.FromTemplate(name.Text), Expression()));
                 if (!names.Add(name.Text))
                 {
                     throw Fail($"keyword argument repeated: {name.Text}", name.At);

@@ -56,7 +56,8 @@ internal sealed partial class Parser
 
         if (ends.Length > 0)
         {
-            throw Fail($"unexpected end of template; expected '{string.Join("' or '", ends.ToArray())}' to close '{_open.Peek()}'", Current.At);
+            string expected = string.Join("' or '", ends.ToArray());
+            throw Fail($"unexpected end of template; expected '{expected}' to close '{_open.Peek()}'", Current.At);
         }
 
         return statements;

@@ -99,7 +99,8 @@ internal sealed partial class Parser
     private T Grown<T>(T expression)
         where T : Expression => expression.Height <= _limits.NestingDepth ? expression : throw TooDeep(expression.At);
 
-    private TemplateException TooDeep(Position at) => Fail($"limit NestingDepth: the template nests deeper than {_limits.NestingDepth}", at);
+    private TemplateException TooDeep(Position at) =>
+        Fail($"limit NestingDepth: the template nests deeper than {_limits.NestingDepth}", at);
 
     private static TemplateException Fail(string message, Position at) => new(message, at.Line, at.Column);
 }

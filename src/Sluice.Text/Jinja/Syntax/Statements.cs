@@ -24,7 +24,8 @@ internal sealed record IfBranch(Expression Test, IReadOnlyList<Statement> Body);
 internal sealed record IfStatement(Position At, IReadOnlyList<IfBranch> Branches, IReadOnlyList<Statement> Otherwise) : Statement(At);
 
 internal sealed record ForStatement(
-    Position At, Target Target, Expression Iterable, Expression? Filter, bool IsRecursive, ScopeBody Body, ScopeBody? Otherwise) : Statement(At);
+    Position At, Target Target, Expression Iterable, Expression? Filter, bool IsRecursive, ScopeBody Body, ScopeBody? Otherwise)
+    : Statement(At);
 
 internal sealed record SetStatement(Position At, Target Target, Expression Value) : Statement(At);
 
@@ -48,7 +49,7 @@ internal sealed record FilterBlockStatement(Position At, FilterExpression Filter
 
 internal sealed record WithStatement(Position At, IReadOnlyList<(Target Target, Expression Value)> Values, ScopeBody Body) : Statement(At);
 
-/// <summary><c>{% generation %}</c>, which marks the assistant's own words, and <c>{% block %}</c>: the body, in a scope of its own.</summary>
+/// <summary>A body with a scope of its own: <c>{% generation %}</c>, which marks the assistant's words, and <c>{% block %}</c>.</summary>
 internal sealed record ScopeStatement(Position At, ScopeBody Body, bool SeesOnlyTopLevel) : Statement(At);
 
 internal sealed record LoopControlStatement(Position At, Flow Flow) : Statement(At);

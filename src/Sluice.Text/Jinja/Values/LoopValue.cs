@@ -6,7 +6,9 @@ namespace Sluice.Text.Jinja;
 /// A running <c>for</c> loop and its variable <c>loop</c>. It reads one item ahead only when asked what comes next, so that a
 /// filtered loop runs its filter when Jinja2 does.
 /// </summary>
-internal sealed class LoopValue(RenderContext c, Value? iterable, IEnumerator<Value> items, int depth0, Func<Value, int, Value>? recurse) : Value
+internal sealed class LoopValue(
+    RenderContext c, Value? iterable, IEnumerator<Value> items, int depth0, Func<Value, int, Value>? recurse)
+    : Value
 {
     private int _index0 = -1;
     private int? _length;

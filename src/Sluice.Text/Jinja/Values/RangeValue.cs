@@ -3,8 +3,11 @@ using System.Numerics;
 
 namespace Sluice.Text.Jinja;
 
-/// <summary>What <c>range()</c> gives: at most <see cref="JinjaLimits.RangeLength"/> numbers, counted but not stored.</summary>
-internal sealed class RangeValue(BigInteger start, BigInteger step, int count, BigInteger stop) : Value
+/// <summary>
+/// What <c>range()</c> gives: at most <see cref="JinjaLimits.RangeLength"/> numbers, counted but not stored; of the inputs when a
+/// bound is.
+/// </summary>
+internal sealed class RangeValue(BigInteger start, BigInteger step, int count, BigInteger stop, bool fromInput) : Value
 {
     public override string TypeName => "range";
 
@@ -12,7 +15,7 @@ internal sealed class RangeValue(BigInteger start, BigInteger step, int count, B
 
     public int Count => count;
 
-    public IntegerValue At(int index) => new(start + (step * index));
+    public IntegerValue At(int index) => new(start + (step * index), fromInput);
 
     public override int? Length(RenderContext c) => count;
 
@@ -38,20 +41,20 @@ internal sealed class RangeValue(BigInteger start, BigInteger step, int count, B
     public RangeValue Slice(Slice slice)
     {
         BigInteger from = start + (step * slice.Start);
-        return new RangeValue(from, step * slice.Step, slice.Count, start + (step * slice.Stop));
+        return new RangeValue(from, step * slice.Step, slice.Count, start + (step * slice.Stop), fromInput);
     }
 
     public override Value? Attribute(RenderContext c, string name) => name switch
     {
-        "start" => new IntegerValue(start),
-        "stop" => new IntegerValue(stop),
-        "step" => new IntegerValue(step),
+        "start" => new IntegerValue(start, fromInput),
+        "stop" => new IntegerValue(stop, fromInput),
+        "step" => new IntegerValue(step, fromInput),
         _ => null,
     };
 
     public override void AppendRepr(TextBuilder text)
     {
-        string values = string.Create(CultureInfo.InvariantCulture, $"{start}, {stop}");
-        text.Append(step.IsOne ? $"range({values})" : string.Create(CultureInfo.InvariantCulture, $"range({values}, {step})"), fromTemplate: true);
+        string last = step.IsOne ? "" : string.Create(CultureInfo.InvariantCulture, $", {step}");
+        text.Append(string.Create(CultureInfo.InvariantCulture, $"range({start}, {stop}{last})"), fromTemplate: false);
     }
 }
