@@ -49,7 +49,7 @@ public sealed class CachePropertyTests(ITestOutputHelper output)
 
     private static readonly string[] Met =
     [
-        "hits", "misses", "hits mid-page", "refused admissions", "invalid leases", "planned", "forks", "attached", "refused duplicates",
+        "hits", "misses", "hits mid-page", "refused admissions", "invalid leases", "planned", "forks", "abandoned steps", "attached", "refused duplicates",
         "adopted tokens", "refused pages", "exports", "skipped exports", "faults", "evictions", "ghosts forgotten", "compactions",
     ];
 

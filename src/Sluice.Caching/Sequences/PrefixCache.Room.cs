@@ -13,7 +13,8 @@ public sealed partial class PrefixCache
     private readonly Dictionary<int, int> _moved = [];
 
     /// <summary>Whether these could be had if everything evictable were evicted: if not, only waiting helps.</summary>
-    public bool CouldHold(int pages, int slots) => Memory.CouldHold(pages, slots + (Geometry.HasStates ? Tree.Leased : 0));
+    public bool CouldHold(int pages, int slots) =>
+        Memory.CouldHold(pages + Tree.PagesKeptByLeases(), slots + (Geometry.HasStates ? Tree.Leased : 0));
 
     /// <summary>
     /// Moves pages together until <paramref name="superblocks"/> more are free or no more can be gained; returns how many were.
@@ -32,13 +33,13 @@ public sealed partial class PrefixCache
         return freed;
     }
 
-    private bool TryMakeRoom(int pages, int slots, string salt, PrefixLease? lease)
+    private bool TryMakeRoom(int pages, int slots, string salt)
     {
         if (Memory.CanHold(pages, slots))
             return true;
 
-        // Never empty the tree for what would not fit even then. The lease's own pages cannot go.
-        if (!CouldHold(pages + (lease is null ? 0 : PagesOnlyOfTree(lease)), slots))
+        // Never empty the tree for what would not fit even then.
+        if (!CouldHold(pages, slots))
             return false;
         do
         {
@@ -77,18 +78,6 @@ public sealed partial class PrefixCache
 
     private bool IsOverShare(string salt) =>
         Tree.Salts > 1 && Tree.SaltBytes(salt) > _options.Tree.Eviction.SaltShare * Memory.Superblocks * Geometry.SuperblockBytes;
-
-    private int PagesOnlyOfTree(PrefixLease lease)
-    {
-        int count = 0;
-        foreach (int page in PagesOf(lease))
-        {
-            if (Memory.References(page) == Memory.TreeReferences(page))
-                count++;
-        }
-
-        return count;
-    }
 
     /// <summary>The pages that hold what a lease found; valid until the next call.</summary>
     private Span<int> PagesOf(PrefixLease lease)

@@ -89,7 +89,7 @@ public sealed partial class PrefixCache
         int shared = position / Geometry.PageTokens;
         int fresh = Geometry.PagesFor(Math.Max(tokens, position + 1)) - shared;
         int slots = Geometry.HasStates ? 1 : 0;
-        if (!PrefixTree.IsValid(lease) || !TryMakeRoom(fresh, slots, lease.Salt, lease))
+        if (!PrefixTree.IsValid(lease) || !TryMakeRoom(fresh, slots, lease.Salt))
             return false;
 
         var admitted = new SequenceMemory(TakeId(), lease.Salt, position);
@@ -146,7 +146,7 @@ public sealed partial class PrefixCache
         int missing = Geometry.PagesFor(tokens) - sequence.PageCount;
         if (missing <= 0)
             return true;
-        if (!TryMakeRoom(missing, 0, sequence.Salt, null))
+        if (!TryMakeRoom(missing, 0, sequence.Salt))
             return false;
         TakePages(sequence, missing);
         return true;
@@ -177,6 +177,13 @@ public sealed partial class PrefixCache
         return slot;
     }
 
+    /// <summary>Gives back the slots of exports that no committed step has written: their step was abandoned.</summary>
+    public void CancelExports(SequenceMemory sequence)
+    {
+        RequireHeld(sequence);
+        DropExports(sequence, Written(sequence));
+    }
+
     /// <summary>A step was computed: the sequence's pages and live slot hold <paramref name="tokens"/> more.</summary>
     public void Advance(SequenceMemory sequence, int tokens)
     {
@@ -196,16 +203,14 @@ public sealed partial class PrefixCache
     public InsertOutcome Publish(SequenceMemory sequence, ReadOnlySpan<int> tokens)
     {
         RequireComputed(sequence, tokens);
-        int written = 0;
+        int written = Written(sequence);
         ReadOnlySpan<StateCheckpoint> exports = sequence.Exports;
-        while (written < exports.Length && exports[written].Position <= sequence.Computed)
-            written++;
         if (!_options.Enabled || (Geometry.HasStates && written == 0))
             return default;
         int to = Geometry.HasStates ? exports[written - 1].Position : sequence.Computed;
         sequence.LastCheckpoint = to;
         InsertOutcome outcome = Tree.Insert(sequence.Salt, tokens[..to], sequence.Pages, exports[..written], sequence.Holder, Tick);
-        sequence.RemoveExports(written);
+        sequence.RemoveExports(0, written);
         Count(outcome);
         return outcome;
     }
@@ -219,27 +224,25 @@ public sealed partial class PrefixCache
     public InsertOutcome Finish(SequenceMemory sequence, ReadOnlySpan<int> tokens)
     {
         RequireComputed(sequence, tokens);
-        InsertOutcome published = Publish(sequence, tokens);
-        InsertOutcome donated = default;
-        if (_options.Enabled && Geometry.HasStates && sequence.Computed > 0)
+        CancelExports(sequence);
+        ReadOnlySpan<StateCheckpoint> exports = sequence.Exports;
+        int last = exports.IsEmpty ? 0 : exports[^1].Position;
+        if (_options.Enabled && Geometry.HasStates && sequence.Computed > last)
         {
-            DropExports(sequence);
-            ReadOnlySpan<StateCheckpoint> live = [new StateCheckpoint(sequence.Computed, sequence.LiveSlot)];
+            sequence.AddExport(new StateCheckpoint(sequence.Computed, sequence.LiveSlot));
             sequence.LiveSlot = PrefixNode.NoSlot;
-            donated = Tree.Insert(sequence.Salt, tokens[..sequence.Computed], sequence.Pages, live, sequence.Holder, Tick);
-            Count(donated);
         }
 
+        InsertOutcome outcome = Publish(sequence, tokens);
         Release(sequence);
-        return new InsertOutcome(
-            published.Attached + donated.Attached, published.Refused + donated.Refused, published.Adopted + donated.Adopted);
+        return outcome;
     }
 
     /// <summary>Ends a sequence and frees all it holds; what it published stays.</summary>
     public void Release(SequenceMemory sequence)
     {
         RequireHeld(sequence);
-        DropExports(sequence);
+        DropExports(sequence, 0);
         foreach (int page in sequence.Pages)
             _ = Memory.DropPage(page, sequence.Holder);
         if (sequence.LiveSlot != PrefixNode.NoSlot)
@@ -274,7 +277,7 @@ public sealed partial class PrefixCache
         fork = null;
         int shared = sequence.Computed / Geometry.PageTokens;
         int fresh = Geometry.PagesFor(sequence.Computed + 1) - shared;
-        if (!TryMakeRoom(fresh, Geometry.HasStates ? 1 : 0, sequence.Salt, null))
+        if (!TryMakeRoom(fresh, Geometry.HasStates ? 1 : 0, sequence.Salt))
             return false;
         fork = new SequenceMemory(TakeId(), sequence.Salt, sequence.Restored)
         {
@@ -319,11 +322,21 @@ public sealed partial class PrefixCache
 
     private void Start(SequenceMemory sequence) => _sequences.Add(sequence);
 
-    private void DropExports(SequenceMemory sequence)
+    /// <summary>Exports that committed steps have written: the first so many.</summary>
+    private static int Written(SequenceMemory sequence)
     {
-        foreach (StateCheckpoint export in sequence.Exports)
+        int written = 0;
+        ReadOnlySpan<StateCheckpoint> exports = sequence.Exports;
+        while (written < exports.Length && exports[written].Position <= sequence.Computed)
+            written++;
+        return written;
+    }
+
+    private void DropExports(SequenceMemory sequence, int from)
+    {
+        foreach (StateCheckpoint export in sequence.Exports[from..])
             Memory.DropSlot(export.Slot, sequence.Holder);
-        sequence.RemoveExports(sequence.Exports.Length);
+        sequence.RemoveExports(from, sequence.Exports.Length - from);
     }
 
     private void Count(InsertOutcome outcome) => _counters = _counters with

@@ -68,5 +68,5 @@ public sealed class SequenceMemory
 
     internal void AddExport(StateCheckpoint export) => _exports.Add(export);
 
-    internal void RemoveExports(int count) => _exports.RemoveRange(0, count);
+    internal void RemoveExports(int from, int count) => _exports.RemoveRange(from, count);
 }

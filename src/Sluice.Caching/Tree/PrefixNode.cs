@@ -76,6 +76,9 @@ internal sealed class PrefixNode
     /// <summary>Tick when a match or insertion last walked over any token of the span.</summary>
     public long LastTouch { get; set; }
 
+    /// <summary>Marks nodes counted already while the pages of leased paths are.</summary>
+    public int KeptMark { get; set; }
+
     public int ChildCount { get; set; }
 
     public int ResidentChildren { get; set; }

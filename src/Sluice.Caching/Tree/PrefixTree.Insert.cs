@@ -110,9 +110,16 @@ public sealed partial class PrefixTree
 
         if (!node.Resident)
             return;
+        PrefixNode above = node.Parent!;
         if (node.Start < from)
-            node = Split(node, from - node.Start).FirstChild!;
+        {
+            above = Split(node, from - node.Start);
+            node = above.FirstChild!;
+        }
+
         Condemn(node);
+        if (above is { IsRoot: false } && above.Id != PrefixNode.Gone)
+            Compress(above, above.Start);
         TrimGhosts();
         RemoveIfEmpty(tree);
     }

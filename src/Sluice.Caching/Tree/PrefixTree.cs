@@ -39,6 +39,9 @@ public sealed partial class PrefixTree
     // each would outweigh them.
     private readonly Dictionary<long, PrefixNode> _children = [];
     private readonly Stack<int> _freeIds = new();
+    private readonly List<PrefixNode> _leased = [];
+    private readonly int[] _kept;
+    private int _keptMark;
     private int _nextId;
     private long _nextStamp = 1;
 
@@ -50,6 +53,7 @@ public sealed partial class PrefixTree
         _geometry = memory.Geometry;
         _options = options ?? new TreeOptions();
         _options.Validate();
+        _kept = new int[memory.Pages];
     }
 
     /// <summary>Nodes, roots not counted.</summary>
@@ -58,8 +62,8 @@ public sealed partial class PrefixTree
     /// <summary>Cache salts with a tree.</summary>
     public int Salts => _salts.Count;
 
-    /// <summary>Distinct checkpoints on lease: neither they nor their paths can be evicted now.</summary>
-    public int Leased { get; private set; }
+    /// <summary>Distinct checkpoints on lease: neither they nor the KV of their paths can be evicted now.</summary>
+    public int Leased => _leased.Count;
 
     /// <summary>Checkpoints; for a model without states, nodes with KV.</summary>
     public int Checkpoints { get; private set; }
@@ -120,7 +124,7 @@ public sealed partial class PrefixTree
         else if (position == 0)
             miss = MissingFrom(salt, tree, keyDepth, tokens);
         if (best is not null && best.Leases++ == 0)
-            Leased++;
+            _leased.Add(best);
         return new PrefixLease(salt, tokens.Length, best) { Position = position, KvDepth = kvDepth, KeyDepth = keyDepth, Miss = miss };
     }
 
@@ -170,7 +174,7 @@ public sealed partial class PrefixTree
         lease.Released = true;
         if (lease.Node is not { } node || --node.Leases > 0)
             return;
-        Leased--;
+        _leased.Remove(node);
         Offer(node);
         if (!node.Condemned)
             return;
@@ -184,6 +188,30 @@ public sealed partial class PrefixTree
         }
 
         TrimGhosts();
+    }
+
+    /// <summary>Pages that the tree alone holds and cannot give up, because leases need them. Time in the leased paths.</summary>
+    internal int PagesKeptByLeases()
+    {
+        int count = 0;
+        _keptMark++;
+        foreach (PrefixNode leased in _leased)
+        {
+            for (PrefixNode node = leased; !node.IsRoot && node.KeptMark != _keptMark; node = node.Parent!)
+            {
+                node.KeptMark = _keptMark;
+                foreach (int page in node.Pages!)
+                {
+                    if (_kept[page] == _keptMark)
+                        continue;
+                    _kept[page] = _keptMark;
+                    if (_memory.References(page) == _memory.TreeReferences(page))
+                        count++;
+                }
+            }
+        }
+
+        return count;
     }
 
     private static void RequireHeld(PrefixLease lease)

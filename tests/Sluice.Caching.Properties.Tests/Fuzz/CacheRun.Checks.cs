@@ -166,6 +166,10 @@ public sealed partial class CacheRun
         return superblocks + ((long)(held + slots) * Geometry.SuperblocksPerSlot) <= _cache.Memory.Superblocks;
     }
 
+    /// <summary>What is refused must not have cost anybody a checkpoint.</summary>
+    private void RequireNothingInVain(bool granted, long evictionsBefore) => ViolationException.Unless(
+        granted || _cache.Tree.Evictions == evictionsBefore, "checkpoints were evicted for what did not fit anyway");
+
     private HashSet<ulong> ResidentHashes()
     {
         var hashes = new HashSet<ulong>();
@@ -177,6 +181,18 @@ public sealed partial class CacheRun
             for (int i = node.Start + 1; i <= node.End; i++)
                 hashes.Add(path[i]);
         });
+        return hashes;
+    }
+
+    private HashSet<ulong> LeasedHashes()
+    {
+        var hashes = new HashSet<ulong>();
+        foreach ((PrefixLease lease, _) in _leases)
+        {
+            if (lease.Node is not null)
+                hashes.UnionWith(PathOf(lease.Node));
+        }
+
         return hashes;
     }
 

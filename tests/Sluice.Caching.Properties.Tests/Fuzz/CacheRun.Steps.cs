@@ -35,10 +35,31 @@ public sealed partial class CacheRun
         }
 
         ReserveExports(running, target);
+        if (_rng.Chance(0.05))
+        {
+            Abandon(running);
+            return;
+        }
+
         Compute(running, target, _device);
         _cache.Advance(memory, target - memory.Computed);
         if (_rng.Chance(0.8))
             Publish(running);
+    }
+
+    /// <summary>The step is never run: cancelled, or pre-empted after planning. The sequence ends or goes on; nothing was written.</summary>
+    private void Abandon(Running running)
+    {
+        Coverage.Note("abandoned steps");
+        running.Published.RemoveWhere(x => x > running.Memory.Computed);
+        if (_rng.Chance(0.5))
+        {
+            _cache.CancelExports(running.Memory);
+            return;
+        }
+
+        _running.Remove(running);
+        Finish(running);
     }
 
     private bool Grow(Running running, int target)
@@ -46,8 +67,10 @@ public sealed partial class CacheRun
         int missing = Geometry.PagesFor(target) - running.Memory.PageCount;
         bool must = missing <= 0 || Fits(missing, 0);
         _asking = running.Text.Salt;
+        long evictions = _cache.Tree.Evictions;
         bool grown = _cache.TryGrow(running.Memory, target);
         ViolationException.Unless(grown || !must, $"{missing} pages fit, and were refused");
+        RequireNothingInVain(grown, evictions);
         Coverage.Note("refused pages", grown ? 0 : 1);
         return grown;
     }
@@ -171,7 +194,7 @@ public sealed partial class CacheRun
         _cache.Fail(memory, text.Tokens);
         _running.Remove(running);
         if (!Geometry.HasStates)
-            _model.Forget(text, from, ResidentHashes(), _leases.Where(x => x.Lease.Position > from).Select(x => x.Text));
+            _model.Forget(text, from, ResidentHashes(), LeasedHashes());
         _touched = null;
         Coverage.Note("faults");
     }

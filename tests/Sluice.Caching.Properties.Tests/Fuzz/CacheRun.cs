@@ -235,7 +235,9 @@ public sealed partial class CacheRun
         _leases.Add((lease, text));
         bool must = valid && Fits(fresh, 1);
         _asking = text.Salt;
+        long evictions = _cache.Tree.Evictions;
         bool admitted = _cache.TryAdmit(lease, tokens, out SequenceMemory? memory);
+        RequireNothingInVain(admitted, evictions);
         _leases.RemoveAt(_leases.Count - 1);
         ViolationException.Unless(admitted || !must, $"{fresh} pages and a slot fit, and were refused");
         ViolationException.Unless(!admitted || valid, "a condemned lease was admitted");
@@ -288,7 +290,9 @@ public sealed partial class CacheRun
         int fresh = Geometry.PagesFor(memory.Computed + 1) - (memory.Computed / Geometry.PageTokens);
         bool must = Fits(fresh, 1);
         _asking = parent.Text.Salt;
+        long evictions = _cache.Tree.Evictions;
         bool forked = _cache.TryFork(memory, out SequenceMemory? fork);
+        RequireNothingInVain(forked, evictions);
         ViolationException.Unless(forked || !must, $"{fresh} pages and a slot fit, and were refused to a fork");
         if (!forked)
             return;
@@ -341,7 +345,7 @@ public sealed partial class CacheRun
         Text text = running.Text;
         int computed = memory.Computed;
         (int attached, int refused, int adopted) = Expect(running);
-        if (Geometry.HasStates && computed > 0)
+        if (Geometry.HasStates && computed > 0 && !Exported(memory, computed))
         {
             bool taken = _model.Attach(text, computed, _cache.Tick);
             _model.AddKeys(text, computed);
@@ -352,6 +356,17 @@ public sealed partial class CacheRun
         InsertOutcome outcome = _cache.Finish(memory, text.Tokens);
         CheckOutcome(outcome, attached, refused, adopted);
         Remember(text);
+    }
+
+    private static bool Exported(SequenceMemory memory, int position)
+    {
+        foreach (StateCheckpoint export in memory.Exports)
+        {
+            if (export.Position == position)
+                return true;
+        }
+
+        return false;
     }
 
     /// <summary>Enters into the model what publishing now must give the tree.</summary>

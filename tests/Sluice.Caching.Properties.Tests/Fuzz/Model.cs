@@ -132,7 +132,7 @@ public sealed class Model(MemoryGeometry geometry, TreeOptions options)
     /// <summary>
     /// The same without states, where leases keep whole spans: checks that what the tree keeps is what it may, and follows it.
     /// </summary>
-    public void Forget(Text text, int from, HashSet<ulong> kept, IEnumerable<Text> leased)
+    public void Forget(Text text, int from, HashSet<ulong> kept, HashSet<ulong> leased)
     {
         foreach ((ulong hash, (Text known, int position)) in Resident.ToArray())
         {
@@ -145,7 +145,7 @@ public sealed class Model(MemoryGeometry geometry, TreeOptions options)
             }
             else if (continues)
             {
-                ViolationException.Unless(leased.Any(x => x.Common(known, position) > from), $"KV of {position} tokens was kept, which nobody leases");
+                ViolationException.Unless(leased.Contains(hash), $"KV of {position} tokens was kept, which nobody leases");
                 Condemned.Add(hash);
             }
         }
