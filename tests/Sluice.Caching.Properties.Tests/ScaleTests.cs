@@ -64,7 +64,7 @@ public sealed class ScaleTests(ITestOutputHelper output)
             PrefixLease lease = cache.Match("", text);
             Assert.True(cache.TryAdmit(lease, text.Length, out SequenceMemory? sequence));
             if (lease.Position < SystemTokens)
-                Assert.True(cache.TryReserve(sequence!, new(SystemTokens, Planning.CheckpointReason.SystemEnd)) >= 0);
+                Assert.True(cache.TryReserve(sequence!, new(SystemTokens, CheckpointReason.SystemEnd)) >= 0);
             cache.Advance(sequence!, text.Length - lease.Position);
             cache.Publish(sequence!, text);
             cache.Finish(sequence!, text);

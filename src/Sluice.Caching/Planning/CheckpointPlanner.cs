@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Sluice.Caching.Tree;
 using Sluice.Core;
 
 namespace Sluice.Caching.Planning;

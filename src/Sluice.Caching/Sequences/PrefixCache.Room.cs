@@ -65,7 +65,7 @@ public sealed partial class PrefixCache
         if (IsSparse(missing) && Compact(missing) >= missing)
             return true;
         int previous = sequence.Exports.IsEmpty ? sequence.LastCheckpoint : sequence.Exports[^1].Position;
-        double worth = Tree.WorthOf(previous, planned.Position, Tick);
+        double worth = Tree.WorthOf(planned.Reason, previous, planned.Position, Tick);
         return Tree.TryEvict(IsOverShare(sequence.Salt) ? sequence.Salt : null, worth) && Memory.CanHold(0, 1);
     }
 

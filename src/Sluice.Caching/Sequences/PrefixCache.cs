@@ -173,7 +173,7 @@ public sealed partial class PrefixCache
         }
 
         int slot = TakeSlot(sequence);
-        sequence.AddExport(new StateCheckpoint(planned.Position, slot));
+        sequence.AddExport(new StateCheckpoint(planned.Position, slot, planned.Reason));
         return slot;
     }
 
@@ -229,7 +229,7 @@ public sealed partial class PrefixCache
         int last = exports.IsEmpty ? 0 : exports[^1].Position;
         if (_options.Enabled && Geometry.HasStates && sequence.Computed > last)
         {
-            sequence.AddExport(new StateCheckpoint(sequence.Computed, sequence.LiveSlot));
+            sequence.AddExport(new StateCheckpoint(sequence.Computed, sequence.LiveSlot, CheckpointReason.OutputEnd));
             sequence.LiveSlot = PrefixNode.NoSlot;
         }
 

@@ -3,10 +3,11 @@ using Sluice.Core;
 namespace Sluice.Caching.Tree;
 
 /// <summary>
-/// What a checkpoint is worth: recompute cost saved per byte, halved every <see cref="HalfLife"/> ticks without use.
+/// What a checkpoint is worth: the chance that it is used again, times the recompute cost that saves, per byte; halved every
+/// <see cref="HalfLife"/> ticks without use.
 /// <para>
 /// Exponential decay orders any two checkpoints the same way at all times, so worth is kept as its logarithm without the common
-/// factor of "now": <c>log2(cost / bytes) + lastUse / halfLife</c>. A heap of such numbers needs no ageing pass.
+/// factor of "now": <c>log2(chance * cost / bytes) + lastUse / halfLife</c>. A heap of such numbers needs no ageing pass.
 /// </para>
 /// </summary>
 public sealed record EvictionPolicy
@@ -39,7 +40,8 @@ public sealed record EvictionPolicy
     public double Cost(int from, int to) => (to - from) * (1 + (AttentionCost * to));
 
     /// <summary>The worth of what costs <paramref name="cost"/> to compute again and frees <paramref name="bytes"/> when it goes.</summary>
-    public double Worth(double cost, double bytes, long lastUse) => Math.Log2(cost / bytes) + (lastUse / HalfLife);
+    public double Worth(double logChance, double cost, double bytes, long lastUse) =>
+        logChance + Math.Log2(cost / bytes) + (lastUse / HalfLife);
 
     internal void Validate()
     {

@@ -60,6 +60,9 @@ public sealed class PrefixLease
     /// <summary>The node whose end (without states: a position in whose span) is <see cref="Position"/>; null for 0.</summary>
     internal PrefixNode? Node { get; }
 
+    /// <summary>The deepest node at whose end a checkpoint would have been found, had it not been evicted.</summary>
+    internal PrefixNode? Missed { get; init; }
+
     /// <summary>Slot of the state at <see cref="Position"/>; -1 at position 0 and for models without states.</summary>
     internal int Slot => Node?.Slot ?? PrefixNode.NoSlot;
 }

@@ -61,6 +61,15 @@ internal sealed class PrefixNode
     /// <summary>KV or state is known to be bad, but leased below: matches nothing and is continued by nobody until it goes.</summary>
     public bool Condemned { get; set; }
 
+    /// <summary>Why the checkpoint was made; of a lost one, too.</summary>
+    public CheckpointReason Reason { get; set; }
+
+    /// <summary>Sequences that continued from the checkpoint; of a lost one, too.</summary>
+    public int Uses { get; set; }
+
+    /// <summary>Base-2 logarithm of the chance that another will, as estimated when the last one did.</summary>
+    public double LogChance { get; set; }
+
     /// <summary>A checkpoint was here, or in a span merged into this one, and was evicted.</summary>
     public bool LostCheckpoint { get; set; }
 

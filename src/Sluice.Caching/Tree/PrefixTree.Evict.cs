@@ -10,6 +10,7 @@ public sealed partial class PrefixTree
     // (RevalueBelow, DropUselessKv), what raises it (a hit, an ancestor gone, a child gained) when it comes up.
     private readonly NodeHeap<NodeHeap.ByWorth> _evictable = new();
     private readonly NodeHeap<NodeHeap.ByTouch> _ghosts = new();
+    private readonly ReuseStatistics _reuse = new();
 
     /// <summary>Checkpoints evicted so far.</summary>
     public long Evictions { get; private set; }
@@ -43,6 +44,7 @@ public sealed partial class PrefixTree
         Evicting?.Invoke(victim);
         Evictions++;
         victim.LostCheckpoint = true;
+        _reuse.Evicted(victim.Reason, victim.Uses);
         RemoveCheckpoint(victim);
         TrimGhosts();
         RemoveIfEmpty(victim.Salt);
@@ -50,8 +52,11 @@ public sealed partial class PrefixTree
     }
 
     /// <summary>The worth of a new checkpoint at <paramref name="position"/>, the one before it being at <paramref name="previous"/>.</summary>
-    public double WorthOf(int previous, int position, long tick) =>
-        _options.Eviction.Worth(_options.Eviction.Cost(previous, position), BytesOf(position - previous, true), tick);
+    public double WorthOf(CheckpointReason reason, int previous, int position, long tick) => _options.Eviction.Worth(
+        LogChance(reason), _options.Eviction.Cost(previous, position), BytesOf(position - previous, true), tick);
+
+    /// <summary>Base-2 logarithm of the chance that a new checkpoint is ever used.</summary>
+    internal double LogChance(CheckpointReason reason) => _reuse.LogChance(reason, 0);
 
     /// <summary>The first evictable node of a heap, with its place made good.</summary>
     private PrefixNode? LeastWorth<TOrder>(NodeHeap<TOrder> heap)
@@ -84,7 +89,7 @@ public sealed partial class PrefixTree
         while (!ancestor.HasCheckpoint && !ancestor.IsRoot)
             ancestor = ancestor.Parent!;
         double cost = _options.Eviction.Cost(ancestor.End, node.End);
-        return _options.Eviction.Worth(cost, BytesOf(node.End - ancestor.End, node.ResidentChildren == 0), node.LastUse);
+        return _options.Eviction.Worth(node.LogChance, cost, BytesOf(node.End - ancestor.End, node.ResidentChildren == 0), node.LastUse);
     }
 
     /// <summary>

@@ -5,7 +5,8 @@ namespace Sluice.Caching.Tree;
 /// <summary>A recurrent state and the number of tokens it has absorbed.</summary>
 /// <param name="Position">Tokens absorbed.</param>
 /// <param name="Slot">Where it is.</param>
-public readonly record struct StateCheckpoint(int Position, int Slot);
+/// <param name="Reason">Why it was made.</param>
+public readonly record struct StateCheckpoint(int Position, int Slot, CheckpointReason Reason);
 
 /// <summary>What became of an insertion.</summary>
 /// <param name="Attached">Checkpoints the tree took.</param>
@@ -177,7 +178,7 @@ public sealed partial class PrefixTree
         node.Pages = pages;
         node.Parent!.ResidentChildren++;
         if (!_geometry.HasStates)
-            Attach(node, new StateCheckpoint(node.End, PrefixNode.NoSlot), default, tick);
+            Attach(node, new StateCheckpoint(node.End, PrefixNode.NoSlot, CheckpointReason.Interior), default, tick);
     }
 
     private void Attach(PrefixNode node, StateCheckpoint checkpoint, Holder owner, long tick)
@@ -195,6 +196,9 @@ public sealed partial class PrefixTree
         node.CheckpointPosition = checkpoint.Position;
         node.Stamp = _nextStamp++;
         node.LastUse = tick;
+        node.Reason = checkpoint.Reason;
+        node.Uses = 0;
+        node.LogChance = LogChance(checkpoint.Reason);
         node.LostCheckpoint = false;
         Checkpoints++;
         Offer(node);

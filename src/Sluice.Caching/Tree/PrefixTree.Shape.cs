@@ -59,6 +59,9 @@ public sealed partial class PrefixTree
             upper.HasCheckpoint = true;
             upper.CheckpointPosition = upper.End;
             upper.Stamp = _nextStamp++;
+            upper.Reason = lower.Reason;
+            upper.Uses = lower.Uses;
+            upper.LogChance = lower.LogChance;
             Checkpoints++;
             Revalue(lower);
         }
@@ -134,7 +137,8 @@ public sealed partial class PrefixTree
         lower.Prepend(upper);
         lower.Parent = parent;
         lower.LastTouch = Math.Max(lower.LastTouch, upper.LastTouch);
-        lower.LostCheckpoint |= upper.LostCheckpoint;
+        if (upper.LostCheckpoint && !lower.LostCheckpoint && !lower.HasCheckpoint)
+            (lower.LostCheckpoint, lower.Reason, lower.Uses) = (true, upper.Reason, upper.Uses);
         Link(parent, lower);
         if (lower.GhostIndex >= 0)
             _ghosts.Restore(lower);

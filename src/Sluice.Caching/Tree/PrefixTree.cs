@@ -92,7 +92,7 @@ public sealed partial class PrefixTree
 
         int limit = tokens.Length - 1;
         int keyDepth = 0, kvDepth = 0, position = 0;
-        bool lost = false;
+        PrefixNode? lost = null;
         PrefixNode node = tree.Root;
         PrefixNode? best = null;
         while (keyDepth < tokens.Length && Child(node, tokens[keyDepth]) is { } child)
@@ -105,11 +105,11 @@ public sealed partial class PrefixTree
             {
                 best = child;
                 position = Math.Min(keyDepth, limit);
-                lost = false;
+                lost = null;
             }
-            else
+            else if (child.LostCheckpoint && (lost is null || child.End <= Math.Min(keyDepth, limit)))
             {
-                lost |= child.LostCheckpoint;
+                lost = child;
             }
 
             Touch(child, tick);
@@ -120,20 +120,37 @@ public sealed partial class PrefixTree
 
         MissReason miss = MissReason.None;
         if (Math.Min(keyDepth, limit) - position >= NegligibleMiss)
-            miss = lost ? MissReason.Evicted : MissReason.NoState;
+            miss = lost is not null ? MissReason.Evicted : MissReason.NoState;
         else if (position == 0)
             miss = MissingFrom(salt, tree, keyDepth, tokens);
         if (best is not null && best.Leases++ == 0)
             _leased.Add(best);
-        return new PrefixLease(salt, tokens.Length, best) { Position = position, KvDepth = kvDepth, KeyDepth = keyDepth, Miss = miss };
+        return new PrefixLease(salt, tokens.Length, best)
+        {
+            Position = position,
+            KvDepth = kvDepth,
+            KeyDepth = keyDepth,
+            Miss = miss,
+            Missed = lost is not null && lost.End <= Math.Min(keyDepth, limit) ? lost : null,
+        };
     }
 
-    /// <summary>The state (or, without states, the KV) that a lease found was used: its age starts again. Nothing else is refreshed.</summary>
+    /// <summary>
+    /// The state (or, without states, the KV) that a lease found was used: its age starts again, and nothing else's. What would have
+    /// been used had it not been evicted is counted too.
+    /// </summary>
     public void Refresh(PrefixLease lease, long tick)
     {
         RequireHeld(lease);
-        if (lease.Node is { } node)
-            node.LastUse = Math.Max(node.LastUse, tick);
+        if (lease.Missed is { LostCheckpoint: true } missed)
+            _reuse.Missed(missed.Reason, missed.Uses);
+        if (lease.Node is not { } node)
+            return;
+        _reuse.Used(node.Reason, node.Uses);
+        node.Uses++;
+        node.LastUse = Math.Max(node.LastUse, tick);
+        node.LogChance = _reuse.LogChance(node.Reason, node.Uses);
+        Revalue(node);
     }
 
     /// <summary>

@@ -76,6 +76,7 @@ public sealed partial class CacheRun
         ViolationException.Unless(
             model!.Position == node.End && model.LastUse == node.LastUse && model.Leases == node.Leases && model.Condemned == node.Condemned,
             $"checkpoint of {node.End}: last use {node.LastUse}, leases {node.Leases}, condemned {node.Condemned}; expected {model.Position}, {model.LastUse}, {model.Leases}, {model.Condemned}");
+        model.LogChance = node.LogChance;
         ViolationException.Unless(
             !idle || node.Condemned || _device.HoldsState(node.Slot, node.End, end), $"the checkpoint of {node.End} tokens holds another state");
     }

@@ -109,7 +109,7 @@ public sealed partial class CacheRun
 
         foreach (StateCheckpoint pending in memory.Exports)
             previous = pending.Position;
-        double worth = Geometry.HasStates ? _model.Worth(previous, planned.Position, true, _cache.Tick) : 0;
+        double worth = Geometry.HasStates ? _model.Worth(_cache.Tree.LogChance(planned.Reason), previous, planned.Position, true, _cache.Tick) : 0;
         string? scope = IsOver(running.Text.Salt) ? running.Text.Salt : null;
         bool cheaper = Geometry.HasStates && !planned.OnlyIfFree && _model.LeastWorth(scope) < worth - 1e-6;
         _asking = null;

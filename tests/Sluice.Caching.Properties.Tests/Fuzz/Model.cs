@@ -14,6 +14,9 @@ public sealed class ModelCheckpoint(Text text, int position, long lastUse)
 
     public int Leases { get; set; }
 
+    /// <summary>The tree's estimate, taken as given: it is tested by itself.</summary>
+    public double LogChance { get; set; }
+
     /// <summary>Content from this position on is bad; int.MaxValue when sound.</summary>
     public int CondemnedFrom { get; set; } = int.MaxValue;
 
@@ -171,17 +174,17 @@ public sealed class Model(MemoryGeometry geometry, TreeOptions options)
                 last = false;
         }
 
-        return Worth(previous, checkpoint.Position, last, checkpoint.LastUse);
+        return Worth(checkpoint.LogChance, previous, checkpoint.Position, last, checkpoint.LastUse);
     }
 
-    public double Worth(int previous, int position, bool last, long lastUse)
+    public double Worth(double logChance, int previous, int position, bool last, long lastUse)
     {
         double tokens = position - previous;
         double cost = 0;
         for (int i = previous; i < position; i++)
             cost += 1 + (options.Eviction.AttentionCost * position);
         double bytes = geometry.SlotBytes + (last ? tokens * geometry.PageBytes / geometry.PageTokens : 0);
-        return Math.Log2(cost / bytes) + (lastUse / options.Eviction.HalfLife);
+        return logChance + Math.Log2(cost / bytes) + (lastUse / options.Eviction.HalfLife);
     }
 
     /// <summary>The worth below which no checkpoint that may be evicted is, of one salt or all.</summary>

@@ -33,7 +33,7 @@ internal static class Mutants
         new("the device is not told where a slot is", new Edit(Memory, "        Work.MapSlot(slot, superblocks);", "        if (slot > 0)\n            Work.MapSlot(slot, superblocks);")),
 
         // Wrong positions and stale content.
-        new("a state is filed under one token less", new Edit(Cache, "new StateCheckpoint(sequence.Computed, sequence.LiveSlot)", "new StateCheckpoint(Math.Max(last + 1, sequence.Computed - 1), sequence.LiveSlot)")),
+        new("a state is filed under one token less", new Edit(Cache, "new StateCheckpoint(sequence.Computed, sequence.LiveSlot,", "new StateCheckpoint(Math.Max(last + 1, sequence.Computed - 1), sequence.LiveSlot,")),
         new("a state is published before its step has run", new Edit(Cache, "exports[written].Position <= sequence.Computed)", "exports[written].Position <= sequence.Computed + 1)")),
         new("a match leaves nothing to compute", new Edit(Tree, "int limit = tokens.Length - 1;", "int limit = tokens.Length;")),
         new("a match takes a state beyond where the keys agree", new Edit(Tree, "? node.End == matchedTo && node.End <= limit", "? node.End <= limit")),
@@ -60,8 +60,8 @@ internal static class Mutants
         new("KV goes though another checkpoint needs it", new Edit(Evict, "while (node is { IsRoot: false, Resident: true, HasCheckpoint: false, ResidentChildren: 0 })", "while (node is { IsRoot: false, Resident: true, HasCheckpoint: false })")),
         new("age does not count", new Edit(Policy, " + (lastUse / HalfLife)", " + (0 * lastUse)")),
         new("bytes do not count", new Edit(Policy, "Math.Log2(cost / bytes)", "Math.Log2(cost / Math.Max(1, 0 * bytes))")),
-        new("a hit refreshes nothing", new Edit(Tree, "            node.LastUse = Math.Max(node.LastUse, tick);", "            _ = node;")),
-        new("a hit refreshes the whole path", new Edit(Tree, "        if (lease.Node is { } node)\n            node.LastUse = Math.Max(node.LastUse, tick);", "        for (PrefixNode? node = lease.Node; node is not null; node = node.Parent)\n            node.LastUse = Math.Max(node.LastUse, tick);")),
+        new("a hit refreshes nothing", new Edit(Tree, "        node.LastUse = Math.Max(node.LastUse, tick);\n", "")),
+        new("a hit refreshes the whole path", new Edit(Tree, "        node.LastUse = Math.Max(node.LastUse, tick);\n", "        for (PrefixNode? at = node; at is not null; at = at.Parent)\n            at.LastUse = Math.Max(at.LastUse, tick);\n")),
         new("a new checkpoint does not lower the worth of those below", new Edit(Insert, "        Offer(node);\n        RevalueBelow(node);", "        Offer(node);")),
         new("losing its last child does not lower a checkpoint's worth", new Edit(Evict, "            Revalue(node);\n            Offer(node);", "            Offer(node);")),
         new("a stale worth is taken for true", new Edit(Evict, "            if (worth <= node.Worth)\n                return node;", "            return node;")),
