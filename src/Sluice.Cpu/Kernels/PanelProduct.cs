@@ -80,8 +80,8 @@ internal sealed unsafe class PanelProduct<T, TFormat> : PanelProduct
             float* to = y + (group * T.Lanes);
             int row = 0;
 
-            // Twelve rows need 24 accumulators: AVX-512 and NEON have the registers.
-            for (; T.Lanes == 16 && row + 12 <= rows; row += 12)
+            // Twelve rows need 24 accumulators.
+            for (; T.ManyRegisters && row + 12 <= rows; row += 12)
                 PanelTile<T, TFormat>.Rows12(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);
             for (; row + 6 <= rows; row += 6)
                 PanelTile<T, TFormat>.Rows6(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);

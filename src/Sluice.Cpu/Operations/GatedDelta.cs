@@ -54,8 +54,8 @@ internal sealed unsafe class GatedDelta(WorkerPool pool, KernelSet kernels) : Pa
         SequenceSpan span = _batch.Sequences[item / ItemsOfSequence];
         (int head, int group) = Math.DivRem(item % ItemsOfSequence, ItemsOfHead);
         int end = Math.Min(_states.Strips, (group + 1) * _stripsOfItem);
-        for (int strip = group * _stripsOfItem; strip < end; strip++)
-            Walk(span, head, strip);
+        for (int strip = group * _stripsOfItem; strip < end; strip += 2)
+            Walk(span, head, strip, Math.Min(2, end - strip));
     }
 
     public void Dispose() => _memory.Dispose();
@@ -64,27 +64,27 @@ internal sealed unsafe class GatedDelta(WorkerPool pool, KernelSet kernels) : Pa
 
     private int ItemsOfSequence => _shape.ValueHeads * ItemsOfHead;
 
-    /// <summary>One strip over all tokens of a sequence, stopping where the state is to be exported.</summary>
-    private void Walk(in SequenceSpan span, int head, int strip)
+    /// <summary>One strip or two over all tokens of a sequence, stopping where the state is to be exported.</summary>
+    private void Walk(in SequenceSpan span, int head, int strip, int strips)
     {
         nint at = (nint)strip * _states.StripLength;
         float* state = _states.Recurrent(_layer, span.StateSlot, head) + at;
-        Span<float> live = new(state, _states.StripLength);
+        Span<float> live = new(state, strips * _states.StripLength);
         if (span.FirstPosition == 0)
             live.Clear();
 
         int done = 0;
         foreach (StateExport export in _batch.Exports.Slice(span.FirstExport, span.ExportCount))
         {
-            Advance(span.FirstRow + done, export.Length - done, head, strip, state);
+            Advance(span.FirstRow + done, export.Length - done, head, strip, strips, state);
             done = export.Length;
             live.CopyTo(new Span<float>(_states.Recurrent(_layer, export.Slot, head) + at, live.Length));
         }
 
-        Advance(span.FirstRow + done, span.Count - done, head, strip, state);
+        Advance(span.FirstRow + done, span.Count - done, head, strip, strips, state);
     }
 
-    private void Advance(int firstRow, int tokens, int head, int strip, float* state)
+    private void Advance(int firstRow, int tokens, int head, int strip, int strips, float* state)
     {
         if (tokens == 0)
             return;
@@ -96,7 +96,7 @@ internal sealed unsafe class GatedDelta(WorkerPool pool, KernelSet kernels) : Pa
             _gates + ((((long)head * _batch.TokenCount) + firstRow) * 2), 2,
             _mixed.Row(firstRow) + (2 * _shape.KeyHeads * _shape.KeyDim) + column, _mixed.Stride,
             _o.Row(firstRow) + column, _o.Stride,
-            Math.Min(CpuStateCache.StripWidth, _shape.ValueDim - (strip * CpuStateCache.StripWidth)), tokens);
+            Math.Min(strips * CpuStateCache.StripWidth, _shape.ValueDim - (strip * CpuStateCache.StripWidth)), tokens);
     }
 
     /// <summary>Normalised q and k, <c>exp(g)</c> and beta of each token.</summary>

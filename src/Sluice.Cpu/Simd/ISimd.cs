@@ -10,6 +10,9 @@ internal unsafe interface ISimd<TSelf>
     /// <summary>Lanes of the register.</summary>
     static abstract int Lanes { get; }
 
+    /// <summary>Whether there are 32 registers, not 16.</summary>
+    static abstract bool ManyRegisters { get; }
+
     static abstract TSelf Zero { get; }
 
     static abstract TSelf Broadcast(float value);

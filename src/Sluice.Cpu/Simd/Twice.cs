@@ -14,6 +14,9 @@ internal unsafe struct Twice<T> : ISimd<Twice<T>>
 
     public static int Lanes => 2 * T.Lanes;
 
+    /// <summary>Not as far as kernels should count on.</summary>
+    public static bool ManyRegisters => false;
+
     public static Twice<T> Zero
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

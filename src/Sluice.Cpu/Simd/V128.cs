@@ -16,6 +16,8 @@ internal unsafe struct V128 : ISimd<V128>
 
     public static int Lanes => 4;
 
+    public static bool ManyRegisters => AdvSimd.IsSupported || Avx512F.VL.IsSupported;
+
     public static V128 Zero
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

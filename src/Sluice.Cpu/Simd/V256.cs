@@ -12,6 +12,8 @@ internal unsafe struct V256 : ISimd<V256>
 
     public static int Lanes => 8;
 
+    public static bool ManyRegisters => Avx512F.VL.IsSupported;
+
     public static V256 Zero
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -12,6 +12,8 @@ internal unsafe struct V512 : ISimd<V512>
 
     public static int Lanes => 16;
 
+    public static bool ManyRegisters => true;
+
     public static V512 Zero
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
