@@ -35,6 +35,9 @@ public enum DType
 
     /// <summary>A byte that is 0 or 1.</summary>
     Bool,
+
+    /// <summary>Any other type of the specification (F8_E5M2, U16, C64...): it may be present in a file, but nothing reads it.</summary>
+    Other,
 }
 
 /// <summary>Facts about each <see cref="DType"/>.</summary>

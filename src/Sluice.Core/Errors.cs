@@ -89,3 +89,30 @@ public sealed class BackendException : SluiceException
     {
     }
 }
+
+/// <summary>Why the engine did not finish a request that was valid.</summary>
+public enum EngineFailure
+{
+    /// <summary>The queue is full; the same request may succeed later.</summary>
+    Overloaded,
+
+    /// <summary>The engine accepts no more requests, or stopped before this one was done.</summary>
+    ShuttingDown,
+
+    /// <summary>The model's logits for this request hold NaN or infinity, or nothing finite.</summary>
+    InvalidLogits,
+
+    /// <summary>The step that this request was part of failed.</summary>
+    StepFailed,
+}
+
+/// <summary>The engine did not take or could not finish a request that is valid in itself. Not the caller's mistake.</summary>
+public sealed class EngineException : SluiceException
+{
+    /// <summary>Creates the error.</summary>
+    public EngineException(EngineFailure failure, string message, Exception? inner = null)
+        : base(message, inner) => Failure = failure;
+
+    /// <summary>What happened.</summary>
+    public EngineFailure Failure { get; }
+}

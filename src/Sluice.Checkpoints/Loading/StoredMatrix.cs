@@ -1,0 +1,16 @@
+using Sluice.Core;
+
+namespace Sluice.Checkpoints.Loading;
+
+/// <summary>Rows of a stored tensor, as they are stored; from row <paramref name="first"/> of it on.</summary>
+internal class StoredMatrix(TensorStore store, TensorInfo tensor, int rows, int columns, long first = 0)
+    : MatrixSource(tensor.Name, tensor.Type, rows, columns)
+{
+    public override ReadOnlySpan<byte> Row(int row, Span<byte> scratch)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(row);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(row, Rows);
+        LoadJob.CountRead(RowBytes);
+        return store.Bytes(tensor, (first + row) * RowBytes, RowBytes, scratch);
+    }
+}

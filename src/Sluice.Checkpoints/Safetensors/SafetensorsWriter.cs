@@ -1,0 +1,166 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text.Json;
+using Sluice.Checkpoints.Safetensors;
+using Sluice.Core;
+
+namespace Sluice.Checkpoints;
+
+/// <summary>A tensor that is to be written.</summary>
+/// <param name="Name">Its name; unique in a file.</param>
+/// <param name="Type">How elements are stored.</param>
+/// <param name="Shape">Its dimensions, row-major; empty for a scalar.</param>
+public sealed record TensorDeclaration(string Name, DType Type, IReadOnlyList<int> Shape)
+{
+    /// <summary>Bytes of its data.</summary>
+    public long ByteLength
+    {
+        get
+        {
+            long bytes = Type.Size();
+            foreach (int dimension in Shape)
+                bytes = checked(bytes * dimension);
+            return bytes;
+        }
+    }
+}
+
+/// <summary>
+/// Writes a safetensors file of any size, data streamed after the header. Wider types come first, so that every tensor is
+/// aligned to its elements. The file appears under its name only when it is complete.
+/// </summary>
+public sealed class SafetensorsWriter : IDisposable
+{
+    private const int HeaderAlignment = 8;
+    private const int BufferBytes = 1 << 20;
+
+    private readonly string _path;
+    private readonly FileStream _stream;
+    private readonly long _length;
+    private bool _completed;
+
+    private SafetensorsWriter(string path, FileStream stream, IReadOnlyList<TensorInfo> tensors, long length)
+    {
+        _path = path;
+        _stream = stream;
+        Tensors = tensors;
+        _length = length;
+    }
+
+    /// <summary>The tensors in the order in which their data must be written.</summary>
+    public IReadOnlyList<TensorInfo> Tensors { get; }
+
+    /// <summary>Begins a file, or replaces one.</summary>
+    /// <param name="path">Where it will be.</param>
+    /// <param name="tensors">Everything it will hold.</param>
+    /// <param name="metadata">Free-form strings for <c>__metadata__</c>.</param>
+    public static SafetensorsWriter Create(
+        string path, IEnumerable<TensorDeclaration> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(tensors);
+        TensorDeclaration[] ordered = [.. tensors.OrderByDescending(tensor => tensor.Type.Size())];
+        byte[] header = Header(ordered, metadata);
+        long offset = SafetensorsHeader.LengthBytes + header.Length;
+        var places = new TensorInfo[ordered.Length];
+        for (int i = 0; i < ordered.Length; i++)
+        {
+            places[i] = new TensorInfo(ordered[i].Name, ordered[i].Type, ordered[i].Shape, Shard: 0, offset, ordered[i].ByteLength);
+            offset = checked(offset + ordered[i].ByteLength);
+        }
+
+        var stream = new FileStream(Unfinished(path), FileMode.Create, FileAccess.Write, FileShare.None, BufferBytes);
+        try
+        {
+            Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
+            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+            stream.Write(length);
+            stream.Write(header);
+            return new SafetensorsWriter(path, stream, places, offset);
+        }
+        catch
+        {
+            stream.Dispose();
+            File.Delete(Unfinished(path));
+            throw;
+        }
+    }
+
+    /// <summary>Appends data, in the order of <see cref="Tensors"/>; pieces may be of any size.</summary>
+    public void Write(ReadOnlySpan<byte> data)
+    {
+        if (data.Length > _length - _stream.Position)
+            throw new InvalidOperationException($"{_path}: {data.Length} bytes are more than the declared tensors have left");
+        _stream.Write(data);
+    }
+
+    /// <summary>Ends the file and gives it its name.</summary>
+    /// <exception cref="InvalidOperationException">Data is missing.</exception>
+    public void Complete()
+    {
+        if (_stream.Position != _length)
+            throw new InvalidOperationException($"{_path}: {_length - _stream.Position} bytes of the declared tensors were not written");
+        _stream.Flush(flushToDisk: true);
+        _stream.Dispose();
+        File.Move(Unfinished(_path), _path, overwrite: true);
+        _completed = true;
+    }
+
+    /// <summary>Discards the file unless it is complete.</summary>
+    public void Dispose()
+    {
+        _stream.Dispose();
+        if (!_completed)
+            File.Delete(Unfinished(_path));
+    }
+
+    /// <summary>The header without its length, padded so that the data begins at a multiple of 8.</summary>
+    internal static byte[] Header(IReadOnlyList<TensorDeclaration> tensors, IReadOnlyDictionary<string, string>? metadata)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            if (metadata is not null)
+            {
+                json.WriteStartObject("__metadata__");
+                foreach ((string key, string value) in metadata)
+                    json.WriteString(key, value);
+                json.WriteEndObject();
+            }
+
+            long begin = 0;
+            var names = new HashSet<string>(StringComparer.Ordinal) { "__metadata__" };
+            foreach (TensorDeclaration tensor in tensors)
+            {
+                if (!names.Add(tensor.Name))
+                    throw new ArgumentException($"tensor {tensor.Name} is declared twice, or has a reserved name", nameof(tensors));
+                long end = checked(begin + tensor.ByteLength);
+                json.WriteStartObject(tensor.Name);
+                json.WriteString("dtype", StoredType.NameOf(tensor.Type));
+                json.WriteStartArray("shape");
+                foreach (int dimension in tensor.Shape)
+                    json.WriteNumberValue(dimension);
+                json.WriteEndArray();
+                json.WriteStartArray("data_offsets");
+                json.WriteNumberValue(begin);
+                json.WriteNumberValue(end);
+                json.WriteEndArray();
+                json.WriteEndObject();
+                begin = end;
+            }
+
+            json.WriteEndObject();
+        }
+
+        if (buffer.WrittenCount > SafetensorsHeader.MaxHeaderBytes - HeaderAlignment)
+            throw new ArgumentException($"the header would take {buffer.WrittenCount} bytes, more than the specification allows", nameof(tensors));
+        int padded = (buffer.WrittenCount + HeaderAlignment - 1) / HeaderAlignment * HeaderAlignment;
+        var header = new byte[padded];
+        buffer.WrittenSpan.CopyTo(header);
+        header.AsSpan(buffer.WrittenCount).Fill((byte)' ');
+        return header;
+    }
+
+    private static string Unfinished(string path) => path + ".unfinished";
+}

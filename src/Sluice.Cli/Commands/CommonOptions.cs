@@ -1,0 +1,43 @@
+using System.CommandLine;
+using Sluice.Cli.Terminal;
+
+namespace Sluice.Cli.Commands;
+
+/// <summary>Options that several commands share, created anew for each so that commands stay independent.</summary>
+internal static class CommonOptions
+{
+    public static Option<string?> Model() =>
+        new("--model", "-m") { HelpName = "DIR", Description = "Model folder (Hugging Face layout). Default: the demonstration model that comes with the program." };
+
+    public static Option<int> Threads() => AtLeast(new("--threads", "-t") { HelpName = "N", Description = "Threads for computing. Default: one per physical core." }, 0);
+
+    public static Option<int> LoadWorkers() =>
+        AtLeast(new("--load-workers") { HelpName = "N", Description = "Tensors loaded at the same time. Default: one per core, 16 at most." }, 0);
+
+    public static Option<long> Memory() =>
+        Size("--memory", "Memory for KV pages and states, for example 8GiB. Default: half of what is free after the weights.");
+
+    /// <summary>A size such as 8GiB; 0 when not given.</summary>
+    public static Option<long> Size(string name, string description) => new(name)
+    {
+        HelpName = "SIZE",
+        Description = description,
+        CustomParser = result =>
+        {
+            if (ByteSize.TryParse(result.Tokens[0].Value, out long bytes) && bytes > 0)
+                return bytes;
+            result.AddError($"{name}: expected a size such as 8GiB, found '{result.Tokens[0].Value}'");
+            return 0;
+        },
+    };
+
+    public static Option<int> AtLeast(Option<int> option, int minimum)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && result.GetValueOrDefault<int>() < minimum)
+                result.AddError($"{option.Name} must be at least {minimum}");
+        });
+        return option;
+    }
+}

@@ -1,0 +1,114 @@
+using System.CommandLine;
+using System.Globalization;
+using Sluice.Backends;
+using Sluice.Checkpoints;
+using Sluice.Cli.Terminal;
+using Sluice.Core;
+using Sluice.Engine;
+using Sluice.Memory;
+using Sluice.Models;
+using Spectre.Console;
+
+namespace Sluice.Cli.Commands;
+
+/// <summary><c>sluice inspect</c>: what a checkpoint is and what it needs, without loading it.</summary>
+internal static class InspectCommand
+{
+    private static readonly int[] Lengths = [4_096, 32_768, 131_072];
+
+    public static Command Create()
+    {
+        Argument<string?> folder = new("DIR") { Arity = ArgumentArity.ZeroOrOne, Description = "Model folder, or a config.json alone. Default: the demonstration model." };
+        Command command = new("inspect", "Show a model's architecture, size and memory.") { folder };
+        command.SetAction(parsed =>
+        {
+            string? path = parsed.GetValue(folder);
+            if (path is not null && File.Exists(path))
+            {
+                Print(Path.GetFullPath(path), ModelConfigReader.Read(File.ReadAllBytes(path)), null);
+                return ExitCodes.Success;
+            }
+
+            using Checkpoint checkpoint = Checkpoint.Open(ModelFolder.Resolve(path));
+            Print(checkpoint.Folder, checkpoint.Config, checkpoint);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static void Print(string name, ModelConfig config, Checkpoint? checkpoint)
+    {
+        ModelFootprint footprint = new(config);
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{name}[/]");
+        AnsiConsole.Write(Facts(config, footprint, checkpoint));
+        AnsiConsole.Write(WeightTable(footprint));
+        AnsiConsole.Write(CapacityTable(config, footprint));
+    }
+
+    private static Grid Facts(ModelConfig config, ModelFootprint footprint, Checkpoint? checkpoint)
+    {
+        int attention = config.Layers.Count(kind => kind == LayerKind.FullAttention);
+        Grid grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
+        Row("architecture", $"{config.ModelType}, hidden {config.HiddenSize}, vocabulary {N(config.VocabularySize)}, up to {N(config.MaxPositions)} tokens");
+        Row("layers", $"{config.LayerCount}: {config.LayerCount - attention} gated DeltaNet, {attention} full attention");
+        Row("attention", $"{config.Attention.QueryHeads} query / {config.Attention.KvHeads} KV heads of {config.Attention.HeadDim}, rotary on {config.Attention.RotaryDim}, theta {config.Attention.RopeTheta.ToString("G", CultureInfo.InvariantCulture)}");
+        if (config.LinearAttention is { } linear)
+            Row("DeltaNet", $"{linear.KeyHeads} key heads of {linear.KeyDim}, {linear.ValueHeads} value heads of {linear.ValueDim}, convolution of {linear.ConvKernel}");
+        if (config.Moe is { } moe)
+            Row("experts", $"{moe.Experts}, top {moe.TopK}, width {moe.IntermediateSize}, shared {moe.SharedIntermediateSize}, in {config.SparseLayers.Count(sparse => sparse)} layers");
+        if (config.IntermediateSize > 0 && config.SparseLayers.Contains(false))
+            Row("dense", $"width {config.IntermediateSize}, in {config.SparseLayers.Count(sparse => !sparse)} layers");
+        Row("parameters", $"{Count(footprint.Parameters)}, {Count(footprint.ActiveParameters)} active for a token");
+        Row("weights", $"{ByteSize.Format(footprint.WeightBytes)}, {ByteSize.Format(footprint.DecodeWeightBytes)} read for a decoded token");
+        Row("KV cache", $"{ByteSize.Format(footprint.KvBytesPerToken(DType.F32))} a token in float32, {ByteSize.Format(footprint.KvBytesPerToken(DType.BF16))} in BF16");
+        Row("state", $"{ByteSize.Format(footprint.StateBytes + footprint.ConvStateBytes(DType.F32))} a sequence, however long");
+        if (checkpoint is not null)
+        {
+            bool mtp = checkpoint.Names.Any(tensor => tensor.StartsWith("mtp.", StringComparison.Ordinal));
+            Row("files", $"{checkpoint.Files.Count}, {ByteSize.Format(checkpoint.ByteLength)}, {N(checkpoint.Names.Count)} tensors{(mtp ? ", with a multi-token prediction head (not used yet)" : "")}");
+        }
+
+        return grid;
+
+        void Row(string label, string text) => grid.AddRow($"[grey]{label}[/]", Markup.Escape(text));
+    }
+
+    private static Table WeightTable(ModelFootprint footprint)
+    {
+        Table table = new Table().Border(TableBorder.Simple).AddColumn("weights").AddColumn("type")
+            .AddColumn("parameters", c => c.RightAligned()).AddColumn("bytes", c => c.RightAligned()).AddColumn("active", c => c.RightAligned());
+        foreach (WeightGroup group in footprint.Weights)
+            table.AddRow(Words(group.Role.ToString()), group.Type.ToString(), Count(group.Parameters), ByteSize.Format(group.Bytes), ByteSize.Format(group.ActiveBytes));
+        return table;
+    }
+
+    private static Table CapacityTable(ModelConfig config, ModelFootprint footprint)
+    {
+        long available = SystemMemory.AvailableBytes();
+        long budget = Math.Max(0, (available - footprint.WeightBytes) / 2);
+        Table table = new Table().Border(TableBorder.Simple)
+            .Title(budget == 0
+                ? $"{ByteSize.Format(available)} free: the weights do not fit"
+                : $"{ByteSize.Format(available)} free, {ByteSize.Format(budget)} of it for KV and states by default")
+            .AddColumn("sequences of", c => c.RightAligned()).AddColumn("each", c => c.RightAligned()).AddColumn("fit", c => c.RightAligned());
+        foreach (int length in Lengths.Where(length => length < config.MaxPositions).Append(config.MaxPositions))
+        {
+            long pages = (length + KvCache.PageTokens - 1) / KvCache.PageTokens;
+            long each = (pages * MemoryPlan.PageBytes(config)) + MemoryPlan.SlotBytes(config);
+            table.AddRow($"{N(length)} tokens", ByteSize.Format(each), N(budget / Math.Max(1, each)));
+        }
+
+        return table;
+    }
+
+    private static string N(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
+
+    private static string Count(long parameters) => parameters switch
+    {
+        >= 1_000_000_000 => string.Create(CultureInfo.InvariantCulture, $"{parameters / 1e9:F2} B"),
+        >= 1_000_000 => string.Create(CultureInfo.InvariantCulture, $"{parameters / 1e6:F2} M"),
+        _ => N(parameters),
+    };
+
+    private static string Words(string name) => string.Concat(name.Select((c, i) => i > 0 && char.IsUpper(c) ? $" {char.ToLowerInvariant(c)}" : $"{char.ToLowerInvariant(c)}"));
+}

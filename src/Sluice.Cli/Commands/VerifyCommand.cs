@@ -1,0 +1,76 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Sluice.Backends;
+using Sluice.Checkpoints;
+using Sluice.Cli.Terminal;
+using Sluice.Models;
+using Sluice.Models.Verification;
+using Spectre.Console;
+
+namespace Sluice.Cli.Commands;
+
+/// <summary><c>sluice verify</c>: compares a model's arithmetic with what another implementation computed.</summary>
+internal static class VerifyCommand
+{
+    public static Command Create()
+    {
+        Option<string?> model = CommonOptions.Model();
+        Option<FileInfo> expected = new("--expected") { HelpName = "FILE.safetensors", Required = true, Description = "input_ids, and any of logits, nll, argmax, hidden." };
+        Option<double> tolerance = new("--tolerance") { HelpName = "X", DefaultValueFactory = _ => 1e-3, Description = "Largest error of logits and hidden states in units of their standard deviation, ten times the mean error of nll, and the fraction of positions whose argmax may differ." };
+        Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", Description = "Tokens a step. Default: 512." }, 1);
+        Option<string> backend = new("--backend") { DefaultValueFactory = _ => Devices.Cpu, Description = "What computes." };
+        backend.AcceptOnlyFromAmong(Devices.Cpu, Devices.Reference);
+        Option<int> threads = CommonOptions.Threads();
+        Option<int> workers = CommonOptions.LoadWorkers();
+        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, backend, threads, workers };
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(
+            ModelFolder.Resolve(parsed.GetValue(model)),
+            parsed.GetRequiredValue(expected).FullName,
+            parsed.GetValue(tolerance),
+            parsed.GetValue(chunk),
+            () => Devices.Open(parsed.GetRequiredValue(backend), parsed.GetValue(threads)),
+            parsed.GetValue(workers),
+            cancellation)));
+        return command;
+    }
+
+    private static int Run(string folder, string file, double tolerance, int chunk, Func<IBackend> open, int workers, CancellationToken cancellation)
+    {
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        ExpectedOutputs expected = ExpectedOutputs.Read(file, checkpoint.Config);
+        using IBackend backend = open();
+        LoadDisplay display = new("loading");
+        long start = Stopwatch.GetTimestamp();
+        using LanguageModel model = LanguageModel.Load(checkpoint, backend, expected.Options(chunk) with { LoadWorkers = workers }, display, cancellation);
+        display.Finish(checkpoint.ByteLength, Stopwatch.GetElapsedTime(start));
+        StepDisplay steps = new("verifying", expected.InputIds.Length);
+        VerificationReport report = Verifier.Run(model, expected, chunk, steps, cancellation);
+        steps.Finish();
+        bool passes = report.Passes(tolerance);
+        Print(report, backend.Name, tolerance, passes);
+        return passes ? ExitCodes.Success : ExitCodes.Failure;
+    }
+
+    private static void Print(VerificationReport report, string backend, double tolerance, bool passes)
+    {
+        Table table = new Table().Border(TableBorder.Simple)
+            .AddColumn("compared").AddColumn("numbers", c => c.RightAligned()).AddColumn("max error", c => c.RightAligned())
+            .AddColumn("mean error", c => c.RightAligned()).AddColumn("max / std", c => c.RightAligned());
+        foreach (Comparison? row in new[] { report.Logits, report.LastLogits, report.NegativeLogLikelihood }.Concat(report.Hidden))
+        {
+            if (row is not null)
+                table.AddRow(row.Name, row.Count.ToString("N0", CultureInfo.InvariantCulture), Number(row.MaxError), Number(row.MeanError), Number(row.RelativeMaxError));
+        }
+
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{report.Tokens} tokens on {backend}");
+        AnsiConsole.Write(table);
+        if (report.ArgmaxAgreement is { } agreement)
+            AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"argmax agreement {agreement:P3}"));
+        if (report.Hidden.Count > 0)
+            AnsiConsole.WriteLine(report.FirstDeparture(tolerance) is { } layer ? $"first departure: {layer.Name}" : "no layer departs");
+        AnsiConsole.MarkupLine(passes ? "[green]agrees[/]" : string.Create(CultureInfo.InvariantCulture, $"[red]departs beyond the tolerance of {tolerance:G3}[/]"));
+    }
+
+    private static string Number(double value) => value.ToString("0.00e+00", CultureInfo.InvariantCulture);
+}

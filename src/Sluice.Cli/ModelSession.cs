@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using Sluice.Backends;
+using Sluice.Checkpoints;
+using Sluice.Cli.Terminal;
+using Sluice.Core;
+using Sluice.Engine;
+using Sluice.Memory;
+using Sluice.Models;
+
+namespace Sluice.Cli;
+
+/// <summary>How a command wants its model.</summary>
+internal sealed record SessionOptions
+{
+    public required string Folder { get; init; }
+
+    public int Threads { get; init; }
+
+    public int LoadWorkers { get; init; }
+
+    /// <summary>Bytes for KV and states; 0 for half of what is free after the weights.</summary>
+    public long Memory { get; init; }
+
+    public int Sequences { get; init; } = 1;
+
+    public int StepTokens { get; init; } = 512;
+}
+
+/// <summary>A model folder, loaded with progress on the terminal, and the engine that runs it.</summary>
+internal sealed class ModelSession : IAsyncDisposable
+{
+    private readonly IBackend _backend;
+    private readonly LanguageModel _model;
+
+    private ModelSession(string folder, IBackend backend, LanguageModel model, GenerationDefaults defaults, SessionOptions options)
+    {
+        Folder = folder;
+        _backend = backend;
+        _model = model;
+        Defaults = defaults;
+        Engine = new InferenceEngine(model, new EngineOptions { StepTokens = options.StepTokens });
+    }
+
+    public string Folder { get; }
+
+    public string BackendName => _backend.Name;
+
+    public ModelConfig Config => _model.Config;
+
+    public GenerationDefaults Defaults { get; }
+
+    /// <summary>Ids that end a generation: generation_config.json's, else config.json's.</summary>
+    public IReadOnlyList<int> EndOfText => Defaults.EndOfText.Count > 0 ? Defaults.EndOfText : Config.EndOfText;
+
+    public InferenceEngine Engine { get; }
+
+    public static ModelSession Load(SessionOptions options, CancellationToken cancellation)
+    {
+        using Checkpoint checkpoint = Checkpoint.Open(options.Folder);
+        long budget = options.Memory > 0 ? options.Memory : (SystemMemory.AvailableBytes() - checkpoint.ByteLength) / 2;
+        MemoryPlan plan = MemoryPlan.Create(checkpoint.Config, budget, options.Sequences);
+        IBackend backend = Devices.Open(Devices.Cpu, options.Threads);
+        try
+        {
+            LoadDisplay display = new("loading");
+            long start = Stopwatch.GetTimestamp();
+            LanguageModel model = LanguageModel.Load(
+                checkpoint,
+                backend,
+                new ModelOptions
+                {
+                    MaxStepTokens = options.StepTokens,
+                    MaxLogitRows = Math.Min(options.StepTokens, options.Sequences),
+                    Pages = plan.Pages,
+                    Slots = plan.Slots,
+                    LoadWorkers = options.LoadWorkers,
+                },
+                display,
+                cancellation);
+            display.Finish(checkpoint.ByteLength, Stopwatch.GetElapsedTime(start));
+            return new ModelSession(options.Folder, backend, model, checkpoint.Generation, options);
+        }
+        catch
+        {
+            backend.Dispose();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Engine.DisposeAsync();
+        _model.Dispose();
+        _backend.Dispose();
+    }
+}

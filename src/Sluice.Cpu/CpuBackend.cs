@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using System.Globalization;
+using Sluice.Backends;
+using Sluice.Core;
+using Sluice.Cpu.Kernels;
+using Sluice.Cpu.Memory;
+using Sluice.Cpu.Operations;
+using Sluice.Cpu.Threading;
+using Sluice.Memory;
+
+namespace Sluice.Cpu;
+
+/// <summary>
+/// The processor's SIMD units: float32 activations, weights as stored, packed once at load. A row's result is bitwise the same whatever
+/// else is in its batch, however its prompt is cut into chunks, and on however many threads; it is also the same with AVX2, AVX-512 and
+/// NEON.
+/// </summary>
+public sealed class CpuBackend : IBackend
+{
+    private readonly WorkerPool _pool;
+    private readonly Arena _arena = new("weights and activations");
+    private readonly StepRows _rows = new();
+    private readonly Embed _embed;
+    private readonly AddNorm _addNorm;
+    private readonly Linear _linear;
+    private readonly SwiGlu _swiGlu;
+    private readonly Convolution _convolution;
+    private readonly GatedDelta _gatedDelta;
+    private readonly GatedNorm _gatedNorm;
+    private readonly QkNormRopeStore _qkNormRopeStore;
+    private readonly Attention _attention;
+    private readonly Route _route;
+    private readonly Experts _experts;
+    private readonly AddGated _addGated;
+
+    /// <summary>Starts the threads.</summary>
+    /// <exception cref="BackendException">The processor, or the process's configuration, offers no vectors.</exception>
+    /// <exception cref="ConfigurationException">An option is out of range.</exception>
+    public CpuBackend(CpuOptions options)
+        : this(options, KernelSet.Required())
+    {
+    }
+
+    /// <summary>As above, with chosen kernels: tests compare them within one process.</summary>
+    internal CpuBackend(CpuOptions options, KernelSet kernels)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        int threads = options.ResolveThreads();
+        _pool = new WorkerPool(threads);
+        Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {threads} thread{(threads == 1 ? "" : "s")})");
+        _embed = new Embed(_pool);
+        _addNorm = new AddNorm(_pool, kernels);
+        _linear = new Linear(_pool, kernels);
+        _swiGlu = new SwiGlu(_pool, kernels);
+        _convolution = new Convolution(_pool, kernels);
+        _gatedDelta = new GatedDelta(_pool, kernels);
+        _gatedNorm = new GatedNorm(_pool, kernels);
+        _qkNormRopeStore = new QkNormRopeStore(_pool, kernels, _rows);
+        _attention = new Attention(_pool, kernels);
+        _route = new Route(_pool, kernels);
+        _experts = new Experts(_pool, kernels);
+        _addGated = new AddGated(_pool, kernels);
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>Threads that compute, the caller's among them.</summary>
+    public int Threads => _pool.Threads;
+
+    /// <inheritdoc/>
+    public Activation Allocate(int rows, int width) => CpuActivation.Allocate(_arena, rows, width);
+
+    /// <inheritdoc/>
+    public Routing AllocateRouting(int rows, int topK) => new CpuRouting(_arena, rows, topK);
+
+    /// <inheritdoc/>
+    public Matrix LoadMatrix(MatrixUse use, params IReadOnlyList<MatrixSource> parts) => CpuMatrix.Load(use, parts, _arena);
+
+    /// <inheritdoc/>
+    public ExpertWeights LoadExperts(IReadOnlyList<ExpertSource> experts) => CpuExperts.Load(experts, _arena);
+
+    /// <inheritdoc/>
+    public Vector LoadVector(ReadOnlySpan<float> values) => new CpuVector(_arena, values);
+
+    /// <inheritdoc/>
+    public KvCache CreateKvCache(int layers, int pages, int kvHeads, int headDim) => new CpuKvCache(layers, pages, kvHeads, headDim);
+
+    /// <inheritdoc/>
+    public StateCache CreateStateCache(int layers, int slots, LinearAttentionConfig shape) => new CpuStateCache(layers, slots, shape);
+
+    /// <inheritdoc/>
+    public unsafe void Read(Activation source, int row, Span<float> destination) =>
+        new Span<float>(On(source).Row(row), source.Width).CopyTo(destination);
+
+    /// <inheritdoc/>
+    public unsafe void Write(ReadOnlySpan<float> source, Activation destination, int row) =>
+        source.CopyTo(new Span<float>(On(destination).Row(row), destination.Width));
+
+    /// <inheritdoc/>
+    public void BeginStep(StepBatch batch) => _rows.Begin(batch);
+
+    /// <inheritdoc/>
+    public void Embed(StepBatch batch, Matrix table, Activation hidden) => _embed.Run(batch, On(table), On(hidden));
+
+    /// <inheritdoc/>
+    public void RmsNorm(Activation x, Vector weight, float epsilon, Activation y, int rows) =>
+        _addNorm.Run(On(x), null, On(weight), epsilon, On(y), rows);
+
+    /// <inheritdoc/>
+    public void AddRmsNorm(Activation residual, Activation delta, Vector weight, float epsilon, Activation y, int rows) =>
+        _addNorm.Run(On(residual), On(delta), On(weight), epsilon, On(y), rows);
+
+    /// <inheritdoc/>
+    public void Add(Activation residual, Activation delta, int rows) => _addNorm.Run(On(residual), On(delta), null, 0, null, rows);
+
+    /// <inheritdoc/>
+    public void Linear(Activation x, Matrix weight, Vector? bias, Activation y, int rows) =>
+        _linear.Run(On(x), On(weight), bias is null ? null : On(bias), On(y), rows);
+
+    /// <inheritdoc/>
+    public void SwiGlu(Activation gateUp, Activation y, int rows) => _swiGlu.Run(On(gateUp), On(y), rows);
+
+    /// <inheritdoc/>
+    public unsafe void GatherLogitRows(StepBatch batch, Activation x, Activation y)
+    {
+        Debug.Assert(x.Width == y.Width, "equal widths");
+        for (int i = 0; i < batch.LogitRows.Length; i++)
+            new Span<float>(On(x).Row(batch.LogitRows[i]), x.Width).CopyTo(new Span<float>(On(y).Row(i), y.Width));
+    }
+
+    /// <inheritdoc/>
+    public void CausalConv(StepBatch batch, Activation qkv, Vector weight, StateCache states, int layer, Activation mixed) =>
+        _convolution.Run(batch, On(qkv), On(weight), On(states), layer, On(mixed));
+
+    /// <inheritdoc/>
+    public void GatedDeltaRule(
+        StepBatch batch, Activation mixed, Activation b, Activation a, Vector aLog, Vector dtBias, StateCache states, int layer, Activation o) =>
+        _gatedDelta.Run(batch, On(mixed), On(b), On(a), On(aLog), On(dtBias), On(states), layer, On(o));
+
+    /// <inheritdoc/>
+    public void GatedRmsNorm(Activation o, Activation z, Vector weight, float epsilon, Activation y, int rows) =>
+        _gatedNorm.Run(On(o), On(z), On(weight), epsilon, On(y), rows);
+
+    /// <inheritdoc/>
+    public void QkNormRopeAndStore(
+        StepBatch batch, AttentionConfig shape, Activation q, Activation k, Activation v, Vector qNorm, Vector kNorm, float epsilon,
+        KvCache kv, int layer) =>
+        _qkNormRopeStore.Run(batch, shape, On(q), On(k), On(v), On(qNorm), On(kNorm), epsilon, On(kv), layer);
+
+    /// <inheritdoc/>
+    public void Attention(StepBatch batch, AttentionConfig shape, Activation q, Activation? gate, KvCache kv, int layer, Activation y) =>
+        _attention.Run(batch, shape, On(q), gate is null ? null : On(gate), On(kv), layer, On(y));
+
+    /// <inheritdoc/>
+    public void Route(Activation logits, bool normalise, Routing routing, int rows) =>
+        _route.Run(On(logits), normalise, On(routing), rows);
+
+    /// <inheritdoc/>
+    public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows) =>
+        _experts.Run(On(x), On(routing), On(experts), On(y), rows);
+
+    /// <inheritdoc/>
+    public void AddGated(Activation x, Activation gate, Activation y, int rows) => _addGated.Run(On(x), On(gate), On(y), rows);
+
+    /// <summary>Stops the threads and gives back weights and activations; caches are their owners' to dispose.</summary>
+    public void Dispose()
+    {
+        _pool.Dispose();
+        _linear.Dispose();
+        _gatedDelta.Dispose();
+        _attention.Dispose();
+        _experts.Dispose();
+        _rows.Dispose();
+        _arena.Dispose();
+    }
+
+    private static CpuActivation On(Activation activation) => (CpuActivation)activation;
+
+    private static CpuMatrix On(Matrix matrix) => (CpuMatrix)matrix;
+
+    private static CpuExperts On(ExpertWeights experts) => (CpuExperts)experts;
+
+    private static CpuVector On(Vector vector) => (CpuVector)vector;
+
+    private static CpuRouting On(Routing routing) => (CpuRouting)routing;
+
+    private static CpuKvCache On(KvCache kv) => (CpuKvCache)kv;
+
+    private static CpuStateCache On(StateCache states) => (CpuStateCache)states;
+}

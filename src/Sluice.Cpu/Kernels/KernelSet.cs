@@ -1,0 +1,156 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using Sluice.Core;
+using Sluice.Cpu.Simd;
+
+namespace Sluice.Cpu.Kernels;
+
+/// <summary>
+/// Every kernel for one width of register: what an operation calls for a row, a head or a tile. A virtual call costs nanoseconds and the
+/// shortest of these runs for tens of them.
+/// </summary>
+internal abstract unsafe class KernelSet
+{
+    /// <summary>The instruction set, for people.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>The widest set this processor runs well, or null when it has no vectors at all.</summary>
+    public static KernelSet? Best()
+    {
+        if (Vector512.IsHardwareAccelerated)
+            return new KernelSet<V512, V512>("AVX-512");
+        if (Vector256.IsHardwareAccelerated)
+            return new KernelSet<V256, Twice<V256>>("AVX2");
+        if (!Vector128.IsHardwareAccelerated)
+            return null;
+        return new KernelSet<V128, Twice<Twice<V128>>>(
+            AdvSimd.IsSupported ? "NEON" : V128.FusesMultiplyAdd ? "128 bits" : "128 bits, no FMA");
+    }
+
+    /// <summary><see cref="Best"/>, or an error.</summary>
+    /// <exception cref="BackendException">There are no vectors.</exception>
+    public static KernelSet Required() =>
+        Best() ?? throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
+
+    /// <inheritdoc cref="PanelProduct"/>
+    public abstract PanelProduct ProductOf(DType type);
+
+    /// <inheritdoc cref="Elementwise{T}.Add"/>
+    public abstract void Add(float* x, float* y, int count);
+
+    /// <inheritdoc cref="Elementwise{T}.AddScaled"/>
+    public abstract void AddScaled(float* x, float factor, float* y, int count);
+
+    /// <inheritdoc cref="Elementwise{T}.SwiGlu"/>
+    public abstract void SwiGlu(float* gate, float* up, float* y, int count);
+
+    /// <inheritdoc cref="Elementwise{T}.Sigmoid"/>
+    public abstract float Sigmoid(float x);
+
+    /// <inheritdoc cref="RmsNorm{T}.Run"/>
+    public abstract void RmsNorm(float* x, float* weight, float epsilon, float* y, int count);
+
+    /// <inheritdoc cref="RmsNorm{T}.RunGated"/>
+    public abstract void GatedRmsNorm(float* x, float* gate, float* weight, float epsilon, float* y, int count);
+
+    /// <inheritdoc cref="RmsNorm{T}.RunL2"/>
+    public abstract void L2Norm(float* x, float epsilon, float scale, float* y, int count);
+
+    /// <inheritdoc cref="CausalConv{T}.Run"/>
+    public abstract void CausalConv(float** inputs, int taps, float* weight, int channels, int first, int end, float* y);
+
+    /// <inheritdoc cref="DeltaRule{T}.Run"/>
+    public abstract void DeltaRule(
+        float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
+        float* v, nint vStride, float* o, nint oStride, int columns, int tokens);
+
+    /// <inheritdoc cref="Rotary{T}.Run"/>
+    public abstract void Rotate(float* head, float* cos, float* sin, int half);
+
+    /// <inheritdoc cref="Router{T}.Run"/>
+    public abstract void Route(float* logits, int count, int topK, bool normalise, int* chosen, float* weights);
+
+    /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Clear"/>
+    public abstract void BeginAttention(in AttentionTile tile);
+
+    /// <inheritdoc cref="OnlineSoftmax{T,TWide}.AddBlock"/>
+    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys);
+
+    /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Merge"/>
+    public abstract void MergeAttention(in AttentionTile tile, in AttentionTile later);
+
+    /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Finish"/>
+    public abstract void FinishAttention(in AttentionTile tile, int row, float* gate, float* y);
+
+    /// <inheritdoc cref="Limits{T}.Sum"/>
+    public abstract float Sum(float* data, int count);
+
+    /// <inheritdoc cref="Limits{T}.MultiplyAdds"/>
+    public abstract double MultiplyAdds(int rounds, out float result);
+}
+
+/// <summary>The kernels for registers of type <typeparamref name="T"/>, 16 lanes of which make a <typeparamref name="TWide"/>.</summary>
+internal sealed unsafe class KernelSet<T, TWide>(string name) : KernelSet
+    where T : unmanaged, ISimd<T>
+    where TWide : unmanaged, ISimd<TWide>
+{
+    private readonly PanelProduct _f32 = new PanelProduct<T, Weights.F32Format>();
+    private readonly PanelProduct _f16 = new PanelProduct<T, Weights.F16Format>();
+    private readonly PanelProduct _bf16 = new PanelProduct<T, Weights.BF16Format>();
+    private readonly PanelProduct _e4m3 = new PanelProduct<T, Weights.E4M3Format>();
+
+    public override string Name => name;
+
+    public override PanelProduct ProductOf(DType type) => type switch
+    {
+        DType.F32 => _f32,
+        DType.F16 => _f16,
+        DType.BF16 => _bf16,
+        DType.F8E4M3 => _e4m3,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "not a weight type"),
+    };
+
+    public override void Add(float* x, float* y, int count) => Elementwise<T>.Add(x, y, count);
+
+    public override void AddScaled(float* x, float factor, float* y, int count) => Elementwise<T>.AddScaled(x, factor, y, count);
+
+    public override void SwiGlu(float* gate, float* up, float* y, int count) => Elementwise<T>.SwiGlu(gate, up, y, count);
+
+    public override float Sigmoid(float x) => Elementwise<T>.Sigmoid(x);
+
+    public override void RmsNorm(float* x, float* weight, float epsilon, float* y, int count) =>
+        RmsNorm<TWide>.Run(x, weight, epsilon, y, count);
+
+    public override void GatedRmsNorm(float* x, float* gate, float* weight, float epsilon, float* y, int count) =>
+        RmsNorm<TWide>.RunGated(x, gate, weight, epsilon, y, count);
+
+    public override void L2Norm(float* x, float epsilon, float scale, float* y, int count) =>
+        RmsNorm<TWide>.RunL2(x, epsilon, scale, y, count);
+
+    public override void CausalConv(float** inputs, int taps, float* weight, int channels, int first, int end, float* y) =>
+        CausalConv<T>.Run(inputs, taps, weight, channels, first, end, y);
+
+    public override void DeltaRule(
+        float* state, int keyDim, float* qk, nint keyStride, float* gates, nint gateStride,
+        float* v, nint vStride, float* o, nint oStride, int columns, int tokens) =>
+        DeltaRule<T>.Run(state, keyDim, qk, keyStride, gates, gateStride, v, vStride, o, oStride, columns, tokens);
+
+    public override void Rotate(float* head, float* cos, float* sin, int half) => Rotary<T>.Run(head, cos, sin, half);
+
+    public override void Route(float* logits, int count, int topK, bool normalise, int* chosen, float* weights) =>
+        Router<TWide>.Run(logits, count, topK, normalise, chosen, weights);
+
+    public override void BeginAttention(in AttentionTile tile) => OnlineSoftmax<T, TWide>.Clear(tile);
+
+    public override void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys) =>
+        OnlineSoftmax<T, TWide>.AddBlock(tile, firstPosition, keys, values, pages, nextKeys);
+
+    public override void MergeAttention(in AttentionTile tile, in AttentionTile later) => OnlineSoftmax<T, TWide>.Merge(tile, later);
+
+    public override void FinishAttention(in AttentionTile tile, int row, float* gate, float* y) =>
+        OnlineSoftmax<T, TWide>.Finish(tile, row, gate, y);
+
+    public override float Sum(float* data, int count) => Limits<T>.Sum(data, count);
+
+    public override double MultiplyAdds(int rounds, out float result) => Limits<T>.MultiplyAdds(rounds, out result);
+}

@@ -1,0 +1,73 @@
+using System.Diagnostics;
+using Sluice.Core;
+using Sluice.Cpu.Kernels;
+using Sluice.Cpu.Threading;
+using Sluice.Memory;
+
+namespace Sluice.Cpu;
+
+/// <summary>What this machine can do at best, measured now: decoding is bound by the first, prefill by the second.</summary>
+/// <param name="Threads">Threads that were measured together.</param>
+/// <param name="ReadBytesPerSecond">Reading memory that no cache holds, in huge pages where there are any.</param>
+/// <param name="MultiplyAddsPerSecond">Float32 multiply-adds, each counted once, in registers alone.</param>
+public sealed record MachineLimits(int Threads, double ReadBytesPerSecond, double MultiplyAddsPerSecond)
+{
+    private const long BufferBytes = 512L << 20;
+    private const int SliceBytes = 1 << 20;
+    private const int Rounds = 20_000;
+
+    /// <summary>
+    /// Measures for about <paramref name="duration"/> (default: a second) and gives the best moments of it: other processes can only take
+    /// away. Takes 512 MiB of memory meanwhile.
+    /// </summary>
+    /// <exception cref="BackendException">There are no vectors, or not that much memory.</exception>
+    public static MachineLimits Measure(CpuOptions options, TimeSpan? duration = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        KernelSet kernels = KernelSet.Required();
+        using WorkerPool pool = new(options.ResolveThreads());
+        TimeSpan half = (duration ?? TimeSpan.FromSeconds(1)) / 2;
+        return new MachineLimits(pool.Threads, ReadRate(pool, kernels, half), MultiplyAddRate(pool, kernels, half));
+    }
+
+    private static unsafe double ReadRate(WorkerPool pool, KernelSet kernels, TimeSpan duration)
+    {
+        using Arena arena = new("measuring the read bandwidth");
+        ReadWork work = new(kernels, (float*)arena.Allocate(BufferBytes));
+        new Span<byte>(work.Data, (int)BufferBytes).Fill(1); // pages that were never written are all the same page
+        return BufferBytes / Shortest(pool, work, (int)(BufferBytes / SliceBytes), duration);
+    }
+
+    private static double MultiplyAddRate(WorkerPool pool, KernelSet kernels, TimeSpan duration)
+    {
+        // Several items for each thread, so that one that begins late does less, not later.
+        int items = 16 * pool.Threads;
+        return items * kernels.MultiplyAdds(Rounds, out _) / Shortest(pool, new MultiplyAddWork(kernels), items, duration);
+    }
+
+    private static double Shortest(WorkerPool pool, ParallelWork work, int items, TimeSpan duration)
+    {
+        double shortest = double.PositiveInfinity;
+        long begin = Stopwatch.GetTimestamp();
+        do
+        {
+            long start = Stopwatch.GetTimestamp();
+            pool.Run(work, items);
+            shortest = Math.Min(shortest, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+        while (Stopwatch.GetElapsedTime(begin) < duration);
+        return shortest;
+    }
+
+    private sealed unsafe class ReadWork(KernelSet kernels, float* data) : ParallelWork
+    {
+        public float* Data => data;
+
+        public override void Execute(int item, int thread) => kernels.Sum(data + (item * (long)(SliceBytes / sizeof(float))), SliceBytes / sizeof(float));
+    }
+
+    private sealed class MultiplyAddWork(KernelSet kernels) : ParallelWork
+    {
+        public override void Execute(int item, int thread) => kernels.MultiplyAdds(Rounds, out _);
+    }
+}

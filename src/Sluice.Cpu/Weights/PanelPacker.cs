@@ -1,0 +1,189 @@
+using System.Runtime.InteropServices;
+using Sluice.Core;
+using Sluice.Memory;
+
+namespace Sluice.Cpu.Weights;
+
+/// <summary>Packs stored rows into panels, 32 rows at a time, so that loading needs little more memory than the result.</summary>
+internal static unsafe class PanelPacker
+{
+    /// <summary>
+    /// Packs <paramref name="parts"/>, stacked by rows. Neighbouring parts of the same type and scale block share panels; others
+    /// become matrices of their own.
+    /// </summary>
+    public static PanelMatrix[] Pack(IReadOnlyList<MatrixSource> parts, Arena arena)
+    {
+        List<PanelMatrix> packed = [];
+        for (int first = 0; first < parts.Count;)
+        {
+            int end = first + 1;
+            while (end < parts.Count && parts[end].Type == parts[first].Type && parts[end].ScaleBlock == parts[first].ScaleBlock)
+                end++;
+            packed.Add(PackSame(new StackedRows(parts, first, end), arena));
+            first = end;
+        }
+
+        return [.. packed];
+    }
+
+    /// <summary>
+    /// Packs an expert's gate and up so that panels alternate, gate 0, up 0, gate 1...: whoever computes 32 elements of the
+    /// intermediate reads two neighbouring panels.
+    /// </summary>
+    public static PanelMatrix PackInterleaved(MatrixSource gate, MatrixSource up, Arena arena)
+    {
+        Check(gate);
+        Check(up);
+        return PackSame(new InterleavedRows(gate, up), arena);
+    }
+
+    private static PanelMatrix PackSame(RowSequence rows, Arena arena)
+    {
+        int columns = rows.Columns;
+        int block = rows.Type == DType.F8E4M3 && rows.ScaleBlock == 0 ? columns + (columns & 1) : rows.ScaleBlock;
+        int blocks = PanelMatrix.BlocksOf(columns, block);
+        int panels = PanelMatrix.PanelsOf(rows.Count);
+        long panelBytes = PanelMatrix.BytesOfPanel(rows.Type, columns);
+        byte* data = arena.Allocate(checked(panels * panelBytes));
+        float* scales = blocks == 0 ? null : (float*)arena.Allocate(checked(panels * (long)blocks * PanelMatrix.PanelOutputs * sizeof(float)));
+
+        // Rows lie an odd number of cache lines apart, so that 32 of them do not compete for the same places in the cache.
+        int rowBytes = checked(columns * rows.Type.Size());
+        int stride = (((rowBytes + 63 + 16) / 64) | 1) * 64;
+        byte* staged = (byte*)NativeMemory.AlignedAlloc((nuint)stride * PanelMatrix.PanelOutputs, 64);
+        try
+        {
+            float[] rowScales = new float[blocks];
+            for (int panel = 0; panel < panels; panel++)
+            {
+                for (int slot = 0; slot < PanelMatrix.PanelOutputs; slot++)
+                {
+                    Span<byte> row = new(staged + (slot * (long)stride), stride);
+                    rows.Read((panel * PanelMatrix.PanelOutputs) + slot, row[..rowBytes]);
+                    row[rowBytes..].Clear();
+                    if (blocks == 0)
+                        continue;
+                    rows.ReadScales((panel * PanelMatrix.PanelOutputs) + slot, rowScales);
+                    for (int b = 0; b < blocks; b++)
+                        scales[(((panel * (long)blocks) + b) * PanelMatrix.PanelOutputs) + slot] = rowScales[b];
+                }
+
+                Interleave(rows.Type, staged, stride, (columns + 1) & ~1, data + (panel * panelBytes));
+            }
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(staged);
+        }
+
+        return new PanelMatrix(rows.Type, rows.Count, columns, block, data, scales);
+    }
+
+    /// <summary>Refuses what no panel can hold.</summary>
+    public static void Check(MatrixSource part)
+    {
+        if (!part.Type.IsWeightType())
+            throw new BackendException($"{part.Name}: expected weights in F32, F16, BF16 or F8E4M3, found {part.Type}");
+        if ((part.ScaleBlock & 1) != 0)
+            throw new BackendException($"{part.Name}: expected an even number of columns in a scale block, found {part.ScaleBlock}");
+        if (part.ScaleBlock != 0 && part.Type != DType.F8E4M3)
+            throw new BackendException($"{part.Name}: expected scales on F8E4M3 alone, found them on {part.Type}");
+    }
+
+    private static void Interleave(DType type, byte* staged, int stride, int columns, byte* panel)
+    {
+        switch (type.Size())
+        {
+            case 4:
+                PanelInterleave.Words32(staged, stride, columns, (uint*)panel);
+                break;
+            case 2:
+                PanelInterleave.Words16(staged, stride, columns, (uint*)panel);
+                break;
+            default:
+                PanelInterleave.Bytes(staged, stride, columns, (ushort*)panel);
+                break;
+        }
+    }
+
+    /// <summary>The rows that fill the slots of panels, one after another.</summary>
+    private abstract class RowSequence(MatrixSource like, int count)
+    {
+        public DType Type => like.Type;
+
+        public int Columns => like.Columns;
+
+        public int ScaleBlock => like.ScaleBlock;
+
+        public int Count => count;
+
+        /// <summary>Copies a row; zeros for one that only pads.</summary>
+        public void Read(int index, Span<byte> destination)
+        {
+            (MatrixSource? source, int row) = Find(index);
+            if (source is null)
+            {
+                destination.Clear();
+                return;
+            }
+
+            ReadOnlySpan<byte> stored = source.Row(row, destination);
+            if (!stored.Overlaps(destination))
+                stored.CopyTo(destination);
+        }
+
+        /// <summary>The scales of a row; ones where there are none.</summary>
+        public void ReadScales(int index, Span<float> destination)
+        {
+            (MatrixSource? source, int row) = Find(index);
+            if (source is null || source.ScaleBlock == 0)
+                destination.Fill(1);
+            else
+                source.RowScales(row, destination);
+        }
+
+        protected abstract (MatrixSource? Source, int Row) Find(int index);
+    }
+
+    private sealed class StackedRows : RowSequence
+    {
+        private readonly IReadOnlyList<MatrixSource> _parts;
+        private readonly int _first;
+        private readonly int _end;
+
+        public StackedRows(IReadOnlyList<MatrixSource> parts, int first, int end)
+            : base(parts[first], parts.Skip(first).Take(end - first).Sum(part => part.Rows))
+        {
+            (_parts, _first, _end) = (parts, first, end);
+        }
+
+        protected override (MatrixSource? Source, int Row) Find(int index)
+        {
+            for (int i = _first; i < _end; i++)
+            {
+                if (index < _parts[i].Rows)
+                    return (_parts[i], index);
+                index -= _parts[i].Rows;
+            }
+
+            return (null, 0);
+        }
+    }
+
+    private sealed class InterleavedRows : RowSequence
+    {
+        private readonly MatrixSource _gate;
+        private readonly MatrixSource _up;
+
+        public InterleavedRows(MatrixSource gate, MatrixSource up)
+            : base(gate, 2 * PanelMatrix.PanelOutputs * PanelMatrix.PanelsOf(gate.Rows)) => (_gate, _up) = (gate, up);
+
+        protected override (MatrixSource? Source, int Row) Find(int index)
+        {
+            int panel = index / PanelMatrix.PanelOutputs;
+            int row = (panel / 2 * PanelMatrix.PanelOutputs) + (index % PanelMatrix.PanelOutputs);
+            MatrixSource source = panel % 2 == 0 ? _gate : _up;
+            return row < source.Rows ? (source, row) : (null, 0);
+        }
+    }
+}

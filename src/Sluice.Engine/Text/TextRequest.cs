@@ -1,0 +1,25 @@
+using Sluice.Engine.Sampling;
+
+namespace Sluice.Engine.Text;
+
+/// <summary>What to generate: token ids in, text out.</summary>
+public sealed record TextRequest
+{
+    /// <summary>Token ids to continue; at least one.</summary>
+    public required IReadOnlyList<int> Prompt { get; init; }
+
+    /// <summary>Most tokens to generate; null: as many as the model's length and the engine's memory allow.</summary>
+    public int? MaxTokens { get; init; }
+
+    /// <summary>How tokens are chosen.</summary>
+    public SamplingOptions Sampling { get; init; } = new();
+
+    /// <summary>Strings that end the text; they are not part of it.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    /// <summary>Token ids that end the text, besides those that end every text of the model; they are not part of it.</summary>
+    public IReadOnlyList<int> StopTokens { get; init; } = [];
+
+    /// <summary>Whether to go on past the model's own end of text.</summary>
+    public bool IgnoreEndOfText { get; init; }
+}

@@ -1,0 +1,37 @@
+using System.Runtime.InteropServices;
+
+namespace Sluice.Memory;
+
+/// <summary>The few calls of the C library that .NET does not expose. Constants are those of 64-bit Linux (x86-64 and Arm64).</summary>
+internal static unsafe partial class Posix
+{
+    internal const int ProtRead = 1;
+    internal const int ProtWrite = 2;
+    internal const int MapPrivate = 0x02;
+    internal const int MapAnonymous = 0x20;
+    internal const int AdviseSequential = 2;
+    internal const int AdviseWillNeed = 3;
+    internal const int AdviseDontNeed = 4;
+    internal const int AdviseHugePage = 14;
+    internal const int FadviseDontNeed = 4;
+    internal const int OpenReadOnly = 0;
+    internal const int OpenNonBlocking = 0x800;
+    internal const int OpenCloseOnExec = 0x80000;
+
+    internal static readonly void* MapFailed = (void*)-1;
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    internal static partial void* Map(void* address, nuint length, int protection, int flags, int file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
+    internal static partial int Unmap(void* address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
+    internal static partial int Advise(void* address, nuint length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "posix_fadvise")]
+    internal static partial int AdviseFile(int file, long offset, long length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int Open(string path, int flags);
+}

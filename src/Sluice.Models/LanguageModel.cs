@@ -1,0 +1,189 @@
+using Sluice.Backends;
+using Sluice.Checkpoints;
+using Sluice.Core;
+using Sluice.Models.Layers;
+
+namespace Sluice.Models;
+
+/// <summary>
+/// Any model of the family on any backend: embedding, layers of a token mixer and a channel mixer, final norm, output head.
+/// A step allocates nothing.
+/// </summary>
+public sealed class LanguageModel : ILanguageModel
+{
+    private readonly IBackend _backend;
+    private readonly ModelWeights _weights;
+    private readonly DecoderLayer[] _layers;
+    private readonly KvCache? _kv;
+    private readonly StateCache? _states;
+
+    // [tokens, hidden]: the residual stream, what a mixer reads, what it adds.
+    private readonly Activation _hidden;
+    private readonly Activation _normed;
+    private readonly Activation _delta;
+
+    // [logit rows, hidden], [logit rows, hidden], [logit rows, vocabulary].
+    private readonly Activation _wanted;
+    private readonly Activation _wantedNormed;
+    private readonly Activation _logits;
+    private int _logitRows;
+
+    private LanguageModel(ModelConfig config, IBackend backend, ModelWeights weights, ModelOptions options)
+    {
+        Config = config;
+        _backend = backend;
+        _weights = weights;
+        MaxStepTokens = options.MaxStepTokens;
+        MaxLogitRows = Math.Min(options.MaxLogitRows, options.MaxStepTokens);
+        Pages = options.Pages;
+        Slots = options.Slots;
+
+        int attentionLayers = config.Layers.Count(kind => kind == LayerKind.FullAttention);
+        int linearLayers = config.LayerCount - attentionLayers;
+        if (attentionLayers > 0)
+            _kv = backend.CreateKvCache(attentionLayers, Pages, config.Attention.KvHeads, config.Attention.HeadDim);
+        if (linearLayers > 0)
+            _states = backend.CreateStateCache(linearLayers, Slots, config.LinearAttention!);
+        _layers = weights.BuildLayers(new LayerResources(backend, config, MaxStepTokens, _kv, _states));
+
+        _hidden = backend.Allocate(MaxStepTokens, config.HiddenSize);
+        _normed = backend.Allocate(MaxStepTokens, config.HiddenSize);
+        _delta = backend.Allocate(MaxStepTokens, config.HiddenSize);
+        _wanted = backend.Allocate(MaxLogitRows, config.HiddenSize);
+        _wantedNormed = backend.Allocate(MaxLogitRows, config.HiddenSize);
+        _logits = backend.Allocate(MaxLogitRows, config.VocabularySize);
+    }
+
+    /// <inheritdoc/>
+    public ModelConfig Config { get; }
+
+    /// <inheritdoc/>
+    public int MaxStepTokens { get; }
+
+    /// <inheritdoc/>
+    public int MaxLogitRows { get; }
+
+    /// <inheritdoc/>
+    public int Pages { get; }
+
+    /// <inheritdoc/>
+    public int Slots { get; }
+
+    /// <summary>What runs the model. It belongs to whoever made it.</summary>
+    public IBackend Backend => _backend;
+
+    /// <summary>Whether the checkpoint has a multi-token prediction head (<c>mtp.*</c>), which nothing runs yet.</summary>
+    public bool HasMtpHead => _weights.HasMtpHead;
+
+    /// <summary>Called with hidden states during <see cref="Forward"/>; null, as normally, costs nothing.</summary>
+    public ModelObserver? Observer { get; set; }
+
+    /// <summary>
+    /// Loads a checkpoint's weights for <paramref name="backend"/> and allocates caches and activations. Afterwards the store may be closed.
+    /// </summary>
+    /// <param name="store">Tensors and configuration.</param>
+    /// <param name="backend">What will run the model; it stays the caller's and must outlive it.</param>
+    /// <param name="options">How much to allocate.</param>
+    /// <param name="progress">Told of bytes loaded.</param>
+    /// <param name="cancellation">Stops the load.</param>
+    /// <exception cref="CheckpointException">Tensors are missing, surplus, misshapen or mistyped: all of them, in one error.</exception>
+    /// <exception cref="ConfigurationException">An option is out of range.</exception>
+    public static LanguageModel Load(
+        TensorStore store, IBackend backend, ModelOptions options, IProgress<LoadProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        WeightPlan plan = new(store);
+        ModelWeights weights = ModelWeights.Declare(plan, store, backend);
+        plan.Validate();
+        plan.Load(options.LoadWorkers, progress, cancellation);
+        return new LanguageModel(store.Config, backend, weights, options);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The batch asks for more than the model has: rows, tokens, pages or slots.</exception>
+    public void Forward(StepBatch batch)
+    {
+        Check(batch);
+        int rows = batch.TokenCount;
+        _backend.BeginStep(batch);
+        _backend.Embed(batch, _weights.Embedding, _hidden);
+        Observer?.Invoke(ModelPoint.Embedding, -1, batch, _hidden);
+        _backend.RmsNorm(_hidden, _layers[0].InputNorm, Config.NormEpsilon, _normed, rows);
+        for (int i = 0; i < _layers.Length; i++)
+        {
+            DecoderLayer layer = _layers[i];
+            layer.TokenMixer.Run(batch, _normed, _delta);
+            _backend.AddRmsNorm(_hidden, _delta, layer.PostAttentionNorm, Config.NormEpsilon, _normed, rows);
+            layer.ChannelMixer.Run(_normed, _delta, rows);
+
+            // Every norm but the first joins the addition before it; the last is for logit rows only, so it cannot.
+            if (i + 1 < _layers.Length)
+                _backend.AddRmsNorm(_hidden, _delta, _layers[i + 1].InputNorm, Config.NormEpsilon, _normed, rows);
+            else
+                _backend.Add(_hidden, _delta, rows);
+            Observer?.Invoke(ModelPoint.Layer, i, batch, _hidden);
+        }
+
+        _logitRows = batch.LogitRows.Length;
+        if (_logitRows == 0)
+            return;
+        _backend.GatherLogitRows(batch, _hidden, _wanted);
+        _backend.RmsNorm(_wanted, _weights.FinalNorm, Config.NormEpsilon, _wantedNormed, _logitRows);
+        Observer?.Invoke(ModelPoint.FinalNorm, -1, batch, _wantedNormed);
+        _backend.Linear(_wantedNormed, _weights.Head, null, _logits, _logitRows);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The last step wanted fewer logits.</exception>
+    public void ReadLogits(int index, Span<float> logits)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _logitRows);
+        _backend.Read(_logits, index, logits);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _kv?.Dispose();
+        _states?.Dispose();
+    }
+
+    /// <summary>Refuses what would read or write outside the model's memory, whatever the device.</summary>
+    private void Check(StepBatch batch)
+    {
+        if (batch.TokenCount is 0 || batch.TokenCount > MaxStepTokens)
+            throw new ArgumentException($"expected a step of 1 to {MaxStepTokens} tokens, found {batch.TokenCount}", nameof(batch));
+        if (batch.LogitRows.Length > MaxLogitRows)
+            throw new ArgumentException($"expected at most {MaxLogitRows} rows that want logits, found {batch.LogitRows.Length}", nameof(batch));
+        foreach (int token in batch.Tokens)
+        {
+            if ((uint)token >= (uint)Config.VocabularySize)
+                throw new ArgumentException($"expected token ids from 0 to {Config.VocabularySize - 1}, found {token}", nameof(batch));
+        }
+
+        foreach (StateExport export in batch.Exports)
+            CheckSlot(export.Slot);
+        foreach (SequenceSpan span in batch.Sequences)
+        {
+            CheckSlot(span.StateSlot);
+            if (span.FirstPosition > Config.MaxPositions - span.Count)
+                throw new ArgumentException($"expected positions below {Config.MaxPositions}, found {span.FirstPosition + span.Count - 1}", nameof(batch));
+            int pages = (span.FirstPosition + span.Count + KvCache.PageTokens - 1) / KvCache.PageTokens;
+            foreach (int page in span.PageTable.AsSpan(0, pages))
+            {
+                if ((uint)page >= (uint)Pages)
+                    throw new ArgumentException($"expected pages from 0 to {Pages - 1}, found {page}", nameof(batch));
+            }
+        }
+
+        void CheckSlot(int slot)
+        {
+            if ((uint)slot >= (uint)Slots)
+                throw new ArgumentException($"expected slots from 0 to {Slots - 1}, found {slot}", nameof(batch));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+using Sluice.Backends;
+using Sluice.Core;
+using Sluice.Models.Loading;
+
+namespace Sluice.Models.Layers;
+
+/// <summary>
+/// Gated DeltaNet (Yang, Kautz and Hatamizadeh, arXiv:2412.06464) as Qwen3-Next and Qwen3.5 have it: project, convolve q, k and v, run the gated
+/// delta rule, norm and gate its result, project back.
+/// </summary>
+internal sealed class GatedDeltaNetLayer : ITokenMixer
+{
+    private readonly IBackend _backend;
+    private readonly float _epsilon;
+    private readonly StateCache _states;
+    private readonly int _index;
+    private readonly Weights _weights;
+    private readonly Buffers _buffers;
+
+    private GatedDeltaNetLayer(LayerResources resources, float epsilon, int index, Weights weights)
+    {
+        _backend = resources.Backend;
+        _states = resources.States!;
+        _buffers = resources.DeltaNet!;
+        _epsilon = epsilon;
+        _index = index;
+        _weights = weights;
+    }
+
+    /// <summary>Declares the weights under <paramref name="name"/>; the result builds the layer once they are loaded.</summary>
+    /// <param name="loader">Where to declare them.</param>
+    /// <param name="name">For example <c>model.layers.0.linear_attn</c>.</param>
+    /// <param name="index">Which of the layers with a state this is.</param>
+    public static Func<LayerResources, GatedDeltaNetLayer> Declare(WeightLoader loader, string name, int index)
+    {
+        ModelConfig config = loader.Config;
+        LinearAttentionConfig shape = config.LinearAttention!;
+        int values = shape.ValueHeads * shape.ValueDim;
+        (MatrixSource[] projection, MatrixSource[] gates) = config.Architecture == Architecture.Qwen3Next ? ByKeyHead() : Apart();
+
+        Pending<Matrix> qkvz = loader.Matrix(name + ".in_proj_qkvz", MatrixUse.Linear, projection);
+        Pending<Matrix> ba = loader.Matrix(name + ".in_proj_ba", MatrixUse.Linear, gates);
+        Pending<Vector> conv = loader.Vector(name + ".conv1d.weight", shape.ConvChannels, 1, shape.ConvKernel);
+        Pending<Vector> aLog = loader.Vector(name + ".A_log", shape.ValueHeads);
+        Pending<Vector> dtBias = loader.Vector(name + ".dt_bias", shape.ValueHeads);
+        Pending<Vector> norm = loader.Vector(name + ".norm.weight", shape.ValueDim); // plain in every architecture
+        Pending<Matrix> output = loader.Linear(name + ".out_proj", config.HiddenSize, values);
+        return resources => new GatedDeltaNetLayer(
+            resources, config.NormEpsilon, index,
+            new Weights(qkvz.Value, ba.Value, conv.Value, aLog.Value, dtBias.Value, norm.Value, output.Value));
+
+        // Qwen3-Next interleaves by key head.
+        (MatrixSource[] Projection, MatrixSource[] Gates) ByKeyHead() => (
+            [loader.Source(name + ".in_proj_qkvz", shape.ConvChannels + values, config.HiddenSize).SelectRows(RowOrder.QueryKeyValueGate(shape))],
+            [loader.Source(name + ".in_proj_ba", 2 * shape.ValueHeads, config.HiddenSize).SelectRows(RowOrder.BetaDecay(shape))]);
+
+        // Qwen3.5 stores them apart.
+        (MatrixSource[] Projection, MatrixSource[] Gates) Apart() => (
+            [loader.Source(name + ".in_proj_qkv", shape.ConvChannels, config.HiddenSize), loader.Source(name + ".in_proj_z", values, config.HiddenSize)],
+            [loader.Source(name + ".in_proj_b", shape.ValueHeads, config.HiddenSize), loader.Source(name + ".in_proj_a", shape.ValueHeads, config.HiddenSize)]);
+    }
+
+    /// <inheritdoc/>
+    public void Run(StepBatch batch, Activation x, Activation delta)
+    {
+        int rows = batch.TokenCount;
+        _backend.Linear(x, _weights.Qkvz, null, _buffers.Qkvz, rows);
+        _backend.Linear(x, _weights.Ba, null, _buffers.Ba, rows);
+        _backend.CausalConv(batch, _buffers.Qkv, _weights.Conv, _states, _index, _buffers.Mixed);
+        _backend.GatedDeltaRule(batch, _buffers.Mixed, _buffers.B, _buffers.A, _weights.ALog, _weights.DtBias, _states, _index, _buffers.Recalled);
+        _backend.GatedRmsNorm(_buffers.Recalled, _buffers.Z, _weights.Norm, _epsilon, _buffers.Gated, rows);
+        _backend.Linear(_buffers.Gated, _weights.Output, null, delta, rows);
+    }
+
+    /// <summary>Activations that all layers of this kind share.</summary>
+    internal sealed class Buffers
+    {
+        public Buffers(IBackend backend, int rows, LinearAttentionConfig shape)
+        {
+            int values = shape.ValueHeads * shape.ValueDim;
+            Qkvz = backend.Allocate(rows, shape.ConvChannels + values);
+            Qkv = Qkvz.Columns(0, shape.ConvChannels);
+            Z = Qkvz.Columns(shape.ConvChannels, values);
+            Ba = backend.Allocate(rows, 2 * shape.ValueHeads);
+            B = Ba.Columns(0, shape.ValueHeads);
+            A = Ba.Columns(shape.ValueHeads, shape.ValueHeads);
+            Mixed = backend.Allocate(rows, shape.ConvChannels);
+            Recalled = backend.Allocate(rows, values);
+            Gated = backend.Allocate(rows, values);
+        }
+
+        /// <summary>[all q | all k | all v | all z], of which the next two are views.</summary>
+        public Activation Qkvz { get; }
+
+        public Activation Qkv { get; }
+
+        public Activation Z { get; }
+
+        /// <summary>[all b | all a], of which the next two are views.</summary>
+        public Activation Ba { get; }
+
+        public Activation B { get; }
+
+        public Activation A { get; }
+
+        /// <summary>q, k and v after the convolution.</summary>
+        public Activation Mixed { get; }
+
+        /// <summary>What the states answered.</summary>
+        public Activation Recalled { get; }
+
+        /// <summary>The same after norm and gate.</summary>
+        public Activation Gated { get; }
+    }
+
+    private sealed record Weights(Matrix Qkvz, Matrix Ba, Vector Conv, Vector ALog, Vector DtBias, Vector Norm, Matrix Output);
+}

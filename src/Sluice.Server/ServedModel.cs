@@ -1,0 +1,21 @@
+using Sluice.Engine.Sampling;
+using Sluice.Engine.Text;
+using Sluice.Text;
+
+namespace Sluice.Server;
+
+/// <summary>A model as the server offers it.</summary>
+public sealed record ServedModel
+{
+    /// <summary>The name clients ask for.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>What generates its text.</summary>
+    public required TextGenerator Generator { get; init; }
+
+    /// <summary>Its chat template; null when it has none, and chat requests are refused.</summary>
+    public ChatTemplate? Chat { get; init; }
+
+    /// <summary>Sampling where a request is silent: what generation_config.json suggests.</summary>
+    public SamplingOptions Defaults { get; init; } = new();
+}

@@ -1,0 +1,61 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Sluice.Server.Http;
+using Sluice.Server.OpenAI;
+
+namespace Sluice.Server;
+
+/// <summary>
+/// The HTTP server: OpenAI's chat completions, completions and models, and a health check. Build it, run it, and dispose of the
+/// engine after it: a stopping server (SIGTERM, Ctrl-C) takes no more connections and lets the requests it has finish first.
+/// </summary>
+public static class SluiceServer
+{
+    /// <summary>Builds a server for <paramref name="model"/>; the caller starts it.</summary>
+    /// <param name="options">Where to listen.</param>
+    /// <param name="model">What to serve.</param>
+    /// <param name="configure">Further configuration, of logging for example.</param>
+    /// <param name="clock">The clock; the system's by default.</param>
+    public static WebApplication Build(
+        ServerOptions options, ServedModel model, Action<WebApplicationBuilder>? configure = null, TimeProvider? clock = null)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, options));
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
+
+        // What these say is said better by ServerLog, and Kestrel reports every stream that is broken off on purpose as an error.
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Critical);
+        configure?.Invoke(builder);
+
+        WebApplication app = builder.Build();
+        Map(app, options, model, clock ?? TimeProvider.System);
+        return app;
+    }
+
+    private static void Configure(KestrelServerOptions kestrel, ServerOptions options)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
+        kestrel.Listen(options.Address, options.Port);
+    }
+
+    private static void Map(WebApplication app, ServerOptions options, ServedModel model, TimeProvider clock)
+    {
+        ILogger log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Sluice.Server");
+        app.Use(next => context => new ErrorHandling(log).InvokeAsync(context, next));
+
+        var models = new ModelsEndpoint(model, clock);
+        app.MapGet("/v1/models", models.ListAsync);
+        app.MapGet("/v1/models/{**id}", models.RetrieveAsync);
+        app.MapPost("/v1/chat/completions", new ChatCompletionsEndpoint(model, options, clock, log).HandleAsync);
+        app.MapPost("/v1/completions", new CompletionsEndpoint(model, options, clock, log).HandleAsync);
+        app.MapGet("/health", new HealthEndpoint(model.Generator.Engine, app.Lifetime.ApplicationStopping).HandleAsync);
+        app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
+    }
+}

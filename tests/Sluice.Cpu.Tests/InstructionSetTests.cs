@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+using Sluice.Core;
+using Sluice.Cpu.Kernels;
+
+namespace Sluice.Cpu.Tests;
+
+/// <summary>
+/// The same tests in processes that may not use an instruction set, as on an older processor. Results must have the same bits with
+/// and without AVX-512; below AVX2 there is no FMA, and closeness to the reference is what remains.
+/// </summary>
+public sealed class InstructionSetTests
+{
+    [Fact]
+    public async Task Without_AVX512_the_bits_are_the_same()
+    {
+        Assert.SkipUnless(Avx2.IsSupported, "this processor has nothing to switch off");
+        (string here, string name) = await DigestOfChild([]);
+        (string without, string other) = await DigestOfChild([("DOTNET_EnableAVX512", "0")]);
+        Assert.Equal("AVX2", other);
+        Assert.Equal(here, without);
+        Assert.Equal(KernelSet.Best()!.Name, name);
+    }
+
+    [Fact]
+    public async Task Without_AVX2_every_operation_still_agrees_with_the_reference()
+    {
+        Assert.SkipUnless(Avx2.IsSupported, "this processor has nothing to switch off");
+        (_, string name) = await DigestOfChild([("DOTNET_EnableAVX2", "0")], wholeClass: true);
+        Assert.Equal("128 bits, no FMA", name);
+    }
+
+    [Fact]
+    public async Task Without_any_vectors_starting_is_refused()
+    {
+        Assert.SkipUnless(Avx2.IsSupported || AdvSimd.IsSupported, "this processor has nothing to switch off");
+        string output = await Child([("DOTNET_EnableHWIntrinsic", "0")], "-method", $"{typeof(InstructionSetTests).FullName}.{nameof(Starting_needs_vectors)}");
+        Assert.Contains("refused: expected a processor with 128-bit vectors", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Starting_needs_vectors()
+    {
+        if (Vector128.IsHardwareAccelerated)
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = 2 });
+            Assert.Equal($"cpu ({KernelSet.Best()!.Name}, 2 threads)", backend.Name);
+            return;
+        }
+
+        // What the parent process looks for.
+        BackendException error = Assert.Throws<BackendException>(() => new CpuBackend(new CpuOptions()));
+        Console.WriteLine($"refused: {error.Message}");
+    }
+
+    private static async Task<(string Digest, string Name)> DigestOfChild((string, string)[] environment, bool wholeClass = false)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"sluice-{Guid.NewGuid():n}");
+        try
+        {
+            string[] filter = wholeClass
+                ? ["-class", typeof(OperationTests).FullName!]
+                : ["-method", $"{typeof(OperationTests).FullName}.{nameof(OperationTests.Digest)}"];
+            await Child([.. environment, (OperationTests.DigestVariable, path)], filter);
+            string[] lines = await File.ReadAllLinesAsync(path, TestContext.Current.CancellationToken);
+            return (lines[1], lines[0]);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    /// <summary>Runs some of these tests in a process of its own, which must succeed; returns what it printed.</summary>
+    private static async Task<string> Child((string Name, string Value)[] environment, params string[] arguments)
+    {
+        string program = Environment.ProcessPath!;
+        string assembly = typeof(InstructionSetTests).Assembly.Location;
+        bool isHost = Path.GetFileNameWithoutExtension(program).Equals("dotnet", StringComparison.OrdinalIgnoreCase);
+        ProcessStartInfo start = new(program, isHost ? [assembly, "-noColor", .. arguments] : ["-noColor", .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+        };
+        foreach ((string name, string value) in environment)
+            start.Environment[name] = value;
+
+        using Process process = Process.Start(start)!;
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
+        Task<string> errors = process.StandardError.ReadToEndAsync(cancellation);
+        string output = await process.StandardOutput.ReadToEndAsync(cancellation) + await errors;
+        await process.WaitForExitAsync(cancellation);
+        Assert.True(process.ExitCode == 0, $"exit code {process.ExitCode}: {output}");
+        return output;
+    }
+}

@@ -1,0 +1,116 @@
+using Sluice.Cpu.Threading;
+
+namespace Sluice.Cpu.Tests.Threading;
+
+/// <summary>Every item once, whatever the threads do.</summary>
+public sealed class WorkerPoolTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(16)]
+    public void Every_item_is_done_once_before_run_returns(int threads)
+    {
+        using WorkerPool pool = new(threads);
+        Random random = new(threads);
+        for (int run = 0; run < 300; run++)
+        {
+            Counting work = new(random.Next(0, 60), run % 3);
+            pool.Run(work, work.Counts.Length);
+            Assert.All(work.Counts, count => Assert.Equal(1, count));
+            Assert.InRange(work.HighestThread, -1, threads - 1);
+
+            // Long enough, now and then, for every worker to park.
+            if (run % 50 == 0)
+                Thread.Sleep(2);
+        }
+    }
+
+    [Fact]
+    public void Very_short_runs_in_quick_succession_do_not_mix()
+    {
+        using WorkerPool pool = new(4);
+        for (int run = 0; run < 20_000; run++)
+        {
+            Counting work = new(3, 0);
+            pool.Run(work, 3);
+            Assert.Equal(3, work.Counts[0] + work.Counts[1] + work.Counts[2]);
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public void The_first_exception_reaches_the_caller_and_the_pool_goes_on(int threads)
+    {
+        using WorkerPool pool = new(threads);
+        for (int run = 0; run < 50; run++)
+        {
+            InvalidOperationException error = Assert.Throws<InvalidOperationException>(() => pool.Run(new Failing(run % 10), 10));
+            Assert.Equal("item", error.Message);
+            Counting work = new(20, 1);
+            pool.Run(work, 20);
+            Assert.All(work.Counts, count => Assert.Equal(1, count));
+        }
+    }
+
+    [Fact]
+    public void Disposing_ends_the_threads_and_may_be_repeated()
+    {
+        WorkerPool pool = new(8);
+        Counting work = new(100, 1);
+        pool.Run(work, 100);
+        pool.Dispose();
+        pool.Dispose();
+        Assert.All(work.Counts, count => Assert.Equal(1, count));
+    }
+
+    [Fact]
+    public void Running_allocates_nothing()
+    {
+        using WorkerPool pool = new(2);
+        Counting work = new(64, 0);
+        pool.Run(work, 64);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int run = 0; run < 100; run++)
+            pool.Run(work, 64);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+    }
+
+    [Fact]
+    public void There_is_a_physical_core_and_no_more_than_logical_ones() =>
+        Assert.InRange(ProcessorTopology.PhysicalCores(), 1, Environment.ProcessorCount);
+
+    private sealed class Counting(int items, int effort) : ParallelWork
+    {
+        private int _highestThread = -1;
+
+        public int[] Counts { get; } = new int[items];
+
+        public int HighestThread => _highestThread;
+
+        public override void Execute(int item, int thread)
+        {
+            Interlocked.Increment(ref Counts[item]);
+            Thread.SpinWait(effort * 50);
+            InterlockedMax(thread);
+        }
+
+        private void InterlockedMax(int thread)
+        {
+            int seen = Volatile.Read(ref _highestThread);
+            while (thread > seen)
+                seen = Interlocked.CompareExchange(ref _highestThread, thread, seen);
+        }
+    }
+
+    private sealed class Failing(int failing) : ParallelWork
+    {
+        public override void Execute(int item, int thread)
+        {
+            if (item == failing)
+                throw new InvalidOperationException("item");
+        }
+    }
+}
