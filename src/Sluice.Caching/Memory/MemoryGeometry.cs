@@ -20,6 +20,9 @@ public sealed record MemoryGeometry
 
     private const int LargestLayerGroup = 16;
 
+    /// <summary>What each layer in a superblock costs by making it larger, as a share of memory: a guess, since it depends on the load.</summary>
+    private const double WastePerLayer = 0.005;
+
     /// <summary>Describes an arena; either kind of layer may be absent, but not both.</summary>
     /// <param name="kvLayers">Full-attention layers.</param>
     /// <param name="kvLayerBytes">Bytes of one page in one layer, keys and values.</param>
@@ -106,19 +109,19 @@ public sealed record MemoryGeometry
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(alignment);
         long pageBytes = checked(kvLayers * kvLayerBytes);
         MemoryGeometry? best = null;
-        double bestWaste = double.MaxValue;
+        double leastWaste = double.MaxValue;
         for (int group = 1; group <= Math.Max(1, Math.Min(stateLayers, LargestLayerGroup)); group++)
         {
             long bytes = Math.Max(checked(group * stateLayerBytes), pageBytes);
             bytes = checked((bytes + alignment - 1) / alignment * alignment);
             var candidate = new MemoryGeometry(kvLayers, kvLayerBytes, stateLayers, stateLayerBytes, bytes, pageTokens);
-            double waste = candidate.Waste();
 
             // Smaller superblocks fragment less; a larger one must earn its size.
-            if (best is null || waste < bestWaste - 0.002)
+            double waste = candidate.Waste() + (group * WastePerLayer);
+            if (waste < leastWaste)
             {
                 best = candidate;
-                bestWaste = waste;
+                leastWaste = waste;
             }
         }
 

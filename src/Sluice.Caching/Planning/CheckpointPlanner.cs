@@ -15,8 +15,8 @@ public sealed record PlannerOptions
 
     internal void Validate()
     {
-        if (MinimumGain < 1 || Spacing < MinimumGain)
-            throw new ConfigurationException($"checkpoint planner: expected 1 <= MinimumGain <= Spacing, found {this}");
+        if (MinimumGain < 1 || Spacing / 2 < MinimumGain)
+            throw new ConfigurationException($"checkpoint planner: expected 1 <= MinimumGain <= Spacing / 2, found {this}");
     }
 }
 
@@ -141,7 +141,10 @@ public sealed class CheckpointPlanner
             {
                 if (plan.Count - anchors == slots)
                     return false;
-                (cursor, CheckpointReason reason) = Cut(turns, ref turn, cursor, spacing);
+                (int cut, CheckpointReason reason) = Cut(turns, ref turn, cursor, spacing);
+
+                // What comes next must save enough over the cut, too.
+                cursor = Math.Min(cut, end - _options.MinimumGain);
                 plan.Add(new PlannedCheckpoint(cursor, reason));
             }
 

@@ -23,9 +23,9 @@ public sealed record EvictionPolicy
 
     /// <summary>
     /// Ticks without use that halve a checkpoint's worth. Age is measured in how often the memory was filled since, so the right
-    /// value depends neither on the size of the memory nor on the traffic.
+    /// value depends neither on the size of the memory nor on the traffic: half a turnover is near the best on all traces measured.
     /// </summary>
-    public double HalfLife { get; init; } = TicksPerTurnover / 4.0;
+    public double HalfLife { get; init; } = TicksPerTurnover / 2.0;
 
     /// <summary>
     /// Share of the memory, 0 to 1, up to which a cache salt may evict what other salts cached. Beyond it, it evicts its own; free

@@ -55,9 +55,6 @@ internal sealed class PrefixNode
     /// <summary>Tokens that the checkpoint's state has absorbed, as its sequence said: always <see cref="End"/>.</summary>
     public int CheckpointPosition { get; set; }
 
-    /// <summary>Number of the checkpoint among all ever made: tells whether it is still the one that was published.</summary>
-    public long Stamp { get; set; }
-
     /// <summary>KV or state is known to be bad, but leased below: matches nothing and is continued by nobody until it goes.</summary>
     public bool Condemned { get; set; }
 

@@ -140,7 +140,6 @@ public sealed partial class PrefixTree
         node.HasCheckpoint = false;
         node.Slot = PrefixNode.NoSlot;
         node.CheckpointPosition = 0;
-        node.Stamp = 0;
         Checkpoints--;
         DropUselessKv(node);
     }

@@ -194,7 +194,6 @@ public sealed partial class PrefixTree
         node.HasCheckpoint = true;
         node.Slot = checkpoint.Slot;
         node.CheckpointPosition = checkpoint.Position;
-        node.Stamp = _nextStamp++;
         node.LastUse = tick;
         node.Reason = checkpoint.Reason;
         node.Uses = 0;

@@ -9,11 +9,23 @@ namespace Sluice.Caching.Tree;
 /// <param name="Tokens">Its tokens.</param>
 /// <param name="Resident">Whether its KV is there.</param>
 /// <param name="HasCheckpoint">Whether a sequence can continue from its end.</param>
+/// <param name="Reason">Why the checkpoint was made, or the one that was lost here.</param>
+/// <param name="Uses">Requests that continued from it.</param>
 /// <param name="Leases">Requests about to continue from it.</param>
 /// <param name="LastUse">Tick of the checkpoint's making or last restoration.</param>
 /// <param name="LastTouch">Tick of the last match or insertion over it.</param>
 public readonly record struct PrefixSpan(
-    string Salt, int Level, int Start, ReadOnlyMemory<int> Tokens, bool Resident, bool HasCheckpoint, int Leases, long LastUse, long LastTouch);
+    string Salt,
+    int Level,
+    int Start,
+    ReadOnlyMemory<int> Tokens,
+    bool Resident,
+    bool HasCheckpoint,
+    CheckpointReason Reason,
+    int Uses,
+    int Leases,
+    long LastUse,
+    long LastTouch);
 
 /// <content>Showing and proving.</content>
 public sealed partial class PrefixTree
@@ -31,7 +43,8 @@ public sealed partial class PrefixTree
             for (PrefixNode? node = salt.Root.FirstChild; node is not null; node = NextInOrder(node, ref level))
             {
                 show(new PrefixSpan(
-                    salt.Name, level, node.Start, node.Tokens, node.Resident, node.HasCheckpoint, node.Leases, node.LastUse, node.LastTouch));
+                    salt.Name, level, node.Start, node.Tokens, node.Resident, node.HasCheckpoint, node.Reason, node.Uses, node.Leases,
+                    node.LastUse, node.LastTouch));
             }
         }
     }

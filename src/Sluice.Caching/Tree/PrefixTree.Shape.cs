@@ -58,7 +58,6 @@ public sealed partial class PrefixTree
             // Every span with KV can be continued; the upper one cannot go before the lower, so it is offered to no heap yet.
             upper.HasCheckpoint = true;
             upper.CheckpointPosition = upper.End;
-            upper.Stamp = _nextStamp++;
             upper.Reason = lower.Reason;
             upper.Uses = lower.Uses;
             upper.LogChance = lower.LogChance;

@@ -43,7 +43,6 @@ public sealed partial class PrefixTree
     private readonly int[] _kept;
     private int _keptMark;
     private int _nextId;
-    private long _nextStamp = 1;
 
     /// <summary>Creates an empty tree over <paramref name="memory"/>.</summary>
     public PrefixTree(HybridMemory memory, TreeOptions? options = null)

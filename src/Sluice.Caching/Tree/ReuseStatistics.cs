@@ -14,14 +14,16 @@ internal sealed class ReuseStatistics
     /// <summary>Outcomes beyond which old ones fade, so that a change of traffic shows within about as many.</summary>
     private const double Memory = 256;
 
+    private const double GuessWeight = 2;
+
     private readonly double[] _used = new double[((int)CheckpointReason.OutputEnd + 1) * Levels];
     private readonly double[] _lost = new double[((int)CheckpointReason.OutputEnd + 1) * Levels];
 
-    /// <summary>Base-2 logarithm of the chance of another use. Starts at a half, worth two outcomes.</summary>
+    /// <summary>Base-2 logarithm of the chance of another use. Before anything was seen, a guess that two outcomes outweigh.</summary>
     public double LogChance(CheckpointReason reason, int uses)
     {
         int cell = Cell(reason, uses);
-        return Math.Log2((_used[cell] + 1) / (_used[cell] + _lost[cell] + 2));
+        return Math.Log2((_used[cell] + (GuessWeight * Guess(reason))) / (_used[cell] + _lost[cell] + GuessWeight));
     }
 
     /// <summary>A checkpoint that had been used so often was used again.</summary>
@@ -48,6 +50,13 @@ internal sealed class ReuseStatistics
         _used[cell]++;
         Fade(cell);
     }
+
+    private static double Guess(CheckpointReason reason) => reason switch
+    {
+        CheckpointReason.Interior or CheckpointReason.Turn => 0.1,
+        CheckpointReason.OutputEnd => 0.3,
+        _ => 0.5,
+    };
 
     private static int Cell(CheckpointReason reason, int uses) => ((int)reason * Levels) + Math.Min(uses, Levels - 1);
 

@@ -71,7 +71,7 @@ public sealed partial class CacheRun
             MergeTokens = _rng.Chance(0.5) ? 4096 : _rng.In(1, 16),
             StatelessSpan = _rng.In(2, 12),
         };
-        _planner = new PlannerOptions { Spacing = _rng.In(4, 16), MinimumGain = _rng.In(1, 4) };
+        _planner = new PlannerOptions { Spacing = _rng.In(8, 16), MinimumGain = _rng.In(1, 4) };
         var options = new PrefixCacheOptions
         {
             Tree = _tree,

@@ -1,38 +1,66 @@
 using System.Globalization;
-using Sluice.Caching.Tree;
 
 namespace Sluice.Caching.Properties.Tests.Traces;
 
-/// <summary>Hit rates of cache, planner and eviction alone, without an engine, on generated traffic in the geometry of the 80B.</summary>
+/// <summary>
+/// Tokens reused, against the ideal, by cache, planner and eviction alone: generated traffic, the geometry of the 80B, no engine.
+/// Prints the table of docs/prefix-cache.md.
+/// </summary>
 public sealed class TraceTests(ITestOutputHelper output)
 {
     private const long Ample = 4L << 40;
+    private const long Least = 2L << 30;
+    private const ulong Seed = 1;
 
-    public static TheoryData<string> Names => new(Make(1).Select(x => x.Name));
-
-    [Theory]
-    [MemberData(nameof(Names))]
-    public void Traces(string name)
+    [Fact]
+    public void Traffic_is_reused_with_ample_memory_and_with_little()
     {
-        var trace = Make(1).Single(x => x.Name == name).Trace;
-        TraceResult ample = TraceRunner.Run(trace, Ample);
-        output.WriteLine($"{name}: ample {ample.OfIdeal:P1} peak {ample.PeakBytes >> 20} worst {ample.WorstExcess}");
-        long fifth = Math.Max(ample.PeakBytes / 5, 2L << 30);
-        output.WriteLine($"   plain LRU: {TraceRunner.Run(trace, fifth, plain: true).OfIdeal:P1}");
-        foreach (double half in new double[] { 1, 16, 64, 128, 256, 512, 1024, 4096 })
-            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"   half life {half}: {TraceRunner.Run(trace, fifth, policy: new EvictionPolicy { HalfLife = half }).OfIdeal:P1}"));
+        output.WriteLine("| traffic | requests | all memory it wants | ample | a fifth | a tenth | a twentieth | LRU at prompt ends: a fifth | a tenth | a twentieth |");
+        output.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
+        foreach ((string name, List<TraceRequest> trace, int excess) in All())
+        {
+            TraceResult ample = TraceRunner.Run(trace, Ample);
+            double[] ours = new double[3], plain = new double[3];
+            for (int i = 0; i < 3; i++)
+            {
+                long bytes = Math.Max(ample.PeakBytes / (5 << i), Least);
+                ours[i] = TraceRunner.Run(trace, bytes).OfIdeal;
+                plain[i] = TraceRunner.Run(trace, bytes, plain: true).OfIdeal;
+            }
+
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"| {name} | {trace.Count} | {ample.PeakBytes / (double)(1L << 30):F1} GiB | {Of(ample.OfIdeal)} | {Of(ours[0])} | {Of(ours[1])} | {Of(ours[2])} | {Of(plain[0])} | {Of(plain[1])} | {Of(plain[2])} |"));
+            Assert.True(ample.WorstExcess <= excess, $"{name}: a request computed {ample.WorstExcess} tokens more than it had to, at most {excess} may be");
+            Assert.True(excess > 100 || ample.OfIdeal >= 0.99, $"{name}: {ample.OfIdeal:P1} of the ideal with ample memory");
+            for (int i = 0; i < 3; i++)
+            {
+                double wanted = plain[i] > 0.95 ? plain[i] - 0.1 : Math.Min(1.5 * plain[i], plain[i] + (0.2 * (1 - plain[i])));
+                Assert.True(ours[i] >= wanted - 1e-9, $"{name}: {ours[i]:P1} of the ideal in 1/{5 << i} of the memory, least recently used {plain[i]:P1}");
+            }
+        }
     }
 
-    private static IEnumerable<(string Name, List<TraceRequest> Trace)> Make(ulong seed)
+    /// <summary>Traffic, and the most tokens a request may compute beyond the ideal with ample memory.</summary>
+    private static IEnumerable<(string Name, List<TraceRequest> Trace, int Excess)> All()
     {
-        yield return ("shared system", new TraceMaker(seed).SharedSystem(200, 2000));
-        yield return ("chats", new TraceMaker(seed).Chats(30, 6, 500, 0));
-        yield return ("chats, thinking stripped", new TraceMaker(seed).Chats(30, 6, 500, 600));
-        yield return ("agents", new TraceMaker(seed).Agents(12, 15, 3000));
-        yield return ("documents", new TraceMaker(seed).Documents(5, 20_000, 20));
-        yield return ("identical", new TraceMaker(seed).Identical(10, 5, 1500));
-        yield return ("lengths", new TraceMaker(seed).EveryLengthTwice(2100, 7));
-        yield return ("edits", new TraceMaker(seed).Edits(4096, 100, 700, 2048));
-        yield return ("alternating", new TraceMaker(seed).Chats(2, 12, 300, 0));
+        yield return ("one system prompt, many users", new TraceMaker(Seed).SharedSystem(200, 2000), 8);
+        yield return ("chats", new TraceMaker(Seed).Chats(60, 6, 500, 0), 8);
+        yield return ("chats, thinking stripped", new TraceMaker(Seed).Chats(60, 6, 500, 600), 8);
+        yield return ("agents with tools", new TraceMaker(Seed).Agents(25, 15, 3000), 8);
+        yield return ("20 questions on a document", new TraceMaker(Seed).Documents(5, 20_000, 20), 8);
+        yield return ("ten documents at once", TraceMaker.Mix(Seed, [.. Enumerable.Range(0, 10).Select(x => new TraceMaker(Seed, x).Documents(1, 20_000, 10))]), 8);
+        yield return ("all of these", TraceMaker.Mix(
+            Seed,
+            new TraceMaker(Seed, 1).Chats(40, 6, 500, 600),
+            new TraceMaker(Seed, 2).Agents(10, 15, 3000),
+            new TraceMaker(Seed, 3).SharedSystem(100, 2000),
+            new TraceMaker(Seed, 4).Documents(4, 20_000, 10)), 8);
+        yield return ("identical prompts", new TraceMaker(Seed).Identical(40, 5, 1500), 8);
+        yield return ("every length twice", new TraceMaker(Seed).EveryLengthTwice(2100, 7), 8);
+        yield return ("edits 100, 700, 2048 before the end", new TraceMaker(Seed).Edits(4096, 100, 700, 2048), 512);
+        yield return ("two conversations alternating", new TraceMaker(Seed).Chats(2, 12, 300, 0), 8);
     }
+
+    private static string Of(double part) => (part * 100).ToString("F1", CultureInfo.InvariantCulture) + " %";
 }

@@ -9,11 +9,30 @@ public sealed record TraceRequest(int[] Prompt, int[] Turns, int LastUserTurn, i
 }
 
 /// <summary>Traffic as applications make it, as token ids; the same for the same seed.</summary>
-public sealed class TraceMaker(ulong seed)
+public sealed class TraceMaker(ulong seed, int part = 0)
 {
     private const int Header = 3;
-    private readonly Rng _rng = new(seed);
-    private int _next = 1000;
+    private readonly Rng _rng = new(Rng.Mix(seed, (ulong)part));
+    private int _next = 1000 + (part * 50_000_000);
+
+    /// <summary>Several kinds of traffic at once, each in its own order.</summary>
+    public static List<TraceRequest> Mix(ulong seed, params List<TraceRequest>[] parts)
+    {
+        var rng = new Rng(seed);
+        int[] done = new int[parts.Length];
+        var mixed = new List<TraceRequest>();
+        for (int left = parts.Sum(x => x.Count); left > 0; left--)
+        {
+            // Each part in proportion to what it still has, so that all last to the end.
+            int pick = rng.Below(left);
+            int part = 0;
+            for (; pick >= parts[part].Count - done[part]; part++)
+                pick -= parts[part].Count - done[part];
+            mixed.Add(parts[part][done[part]++]);
+        }
+
+        return mixed;
+    }
 
     /// <summary>Many users, one system prompt, one question each.</summary>
     public List<TraceRequest> SharedSystem(int users, int system) =>
