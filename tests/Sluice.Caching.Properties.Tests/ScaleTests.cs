@@ -32,7 +32,7 @@ public sealed class ScaleTests(ITestOutputHelper output)
         {
             if (cache.Tree.Nodes >= Nodes / 10 && small == 0)
             {
-                small = Probe(cache, 2000);
+                small = Probe(cache, 1000);
                 watch.Restart();
                 measuredFrom = conversation;
             }
@@ -41,7 +41,7 @@ public sealed class ScaleTests(ITestOutputHelper output)
         }
 
         double turn = watch.Elapsed.TotalMicroseconds / ((conversation - measuredFrom) * Turns);
-        double large = Probe(cache, 2000);
+        double large = Probe(cache, 1000);
         int checkpoints = cache.Tree.Checkpoints;
         cache.CheckIntegrity();
         watch.Restart();
@@ -80,15 +80,19 @@ public sealed class ScaleTests(ITestOutputHelper output)
         return tokens;
     }
 
-    /// <summary>Microseconds of a match of a known conversation, with its release.</summary>
+    /// <summary>Microseconds of a match of a known conversation, with its release: the best of several rounds, since others use the machine too.</summary>
     private static double Probe(PrefixCache cache, int times)
     {
         int[][] texts = [.. Enumerable.Range(0, 200).Select(x => Tokens(x, Turns))];
-        for (int i = 0; i < times; i++)
-            cache.Release(cache.Match("", texts[i % texts.Length]));
-        var watch = Stopwatch.StartNew();
-        for (int i = 0; i < times; i++)
-            cache.Release(cache.Match("", texts[i % texts.Length]));
-        return watch.Elapsed.TotalMicroseconds / times;
+        double best = double.MaxValue;
+        for (int round = 0; round < 10; round++)
+        {
+            var watch = Stopwatch.StartNew();
+            for (int i = 0; i < times; i++)
+                cache.Release(cache.Match("", texts[i % texts.Length]));
+            best = Math.Min(best, watch.Elapsed.TotalMicroseconds / times);
+        }
+
+        return best;
     }
 }

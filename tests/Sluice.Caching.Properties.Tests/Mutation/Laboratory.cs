@@ -1,16 +1,19 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.Loader;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 using Microsoft.CodeAnalysis.Emit;
+using Microsoft.CodeAnalysis.Text;
 using Sluice.Caching.Properties.Tests.Fuzz;
 
 namespace Sluice.Caching.Properties.Tests.Mutation;
 
 /// <summary>One change of one source file.</summary>
 /// <param name="File">Path inside the library, without extension.</param>
-/// <param name="Find">Text that occurs there exactly once.</param>
+/// <param name="Find">Text that occurs there exactly once, inside a method.</param>
 /// <param name="Replace">What stands there instead.</param>
 public sealed record Edit(string File, string Find, string Replace);
 
@@ -23,12 +26,20 @@ public sealed record Mutant(string Name, params Edit[] Edits)
 }
 
 /// <summary>
-/// Compiles the library's own sources, changed, and runs the property test of this assembly against the result: the product has no
-/// hook for bugs, and a mutant whose place has moved fails to be planted rather than to be caught.
+/// Compiles the library's own sources with every planted bug in them, and runs the property test of this assembly against the
+/// result: the product has no hook for bugs, and one whose place has moved fails to be planted rather than to be caught.
+/// <para>
+/// Compiling once is what makes many bugs affordable: a changed method becomes a method beside the sound one, which asks a switch
+/// at its start which of them this thread is to run.
+/// </para>
 /// </summary>
-internal static class Laboratory
+internal sealed class Laboratory
 {
-    private const string ProjectFile = """
+    private const string Library = "Sluice.Caching";
+    private const string SwitchType = "PlantedBug";
+    private const string SwitchField = "Number";
+
+    private const string ProjectFile = $$"""
         global using System;
         global using System.Collections.Generic;
         global using System.IO;
@@ -36,74 +47,118 @@ internal static class Laboratory
         global using System.Threading;
         global using System.Threading.Tasks;
         [assembly: System.Runtime.CompilerServices.InternalsVisibleTo("Sluice.Caching.Properties.Tests")]
+
+        /// <summary>The bug this thread runs with; 0 for none.</summary>
+        public static class {{SwitchType}}
+        {
+            [ThreadStatic]
+            public static int {{SwitchField}};
+        }
         """;
 
-    private const string Library = "Sluice.Caching";
+    private readonly ImmutableArray<Mutant> _mutants;
+    private readonly Action<int> _select;
+    private readonly MethodInfo _execute;
 
-    private static readonly Lazy<ImmutableDictionary<string, string>> Sources = new(ReadSources);
-    private static readonly Lazy<CSharpCompilation> Sound = new(CompileSound);
-
-    /// <summary>Runs seeds until one fails; returns its message, or null if all pass.</summary>
-    public static string? Run(Mutant mutant, int seeds, int operations)
+    /// <summary>Plants all of <paramref name="mutants"/> and compiles.</summary>
+    public Laboratory(IEnumerable<Mutant> mutants)
     {
-        CSharpCompilation compilation = Sound.Value;
-        foreach (IGrouping<string, Edit> edits in mutant.Edits.GroupBy(x => x.File, StringComparer.Ordinal))
-        {
-            string path = $"{edits.Key}.cs";
-            string source = Sources.Value[path];
-            foreach (Edit edit in edits)
-            {
-                int at = source.IndexOf(edit.Find, StringComparison.Ordinal);
-                if (at < 0 || source.IndexOf(edit.Find, at + 1, StringComparison.Ordinal) >= 0)
-                    throw new InvalidOperationException($"{mutant.Name}: expected once in {path}: {edit.Find}");
-                source = source.Remove(at, edit.Find.Length).Insert(at, edit.Replace);
-            }
-
-            SyntaxTree old = compilation.SyntaxTrees.Single(x => string.Equals(x.FilePath, path, StringComparison.Ordinal));
-            compilation = compilation.ReplaceSyntaxTree(old, Parse(source, path));
-        }
-
+        _mutants = [.. mutants];
+        IEnumerable<SyntaxTree> trees = ReadSources().Select(x => Parse(Plant(x.Key, x.Value), x.Key)).Append(Parse(ProjectFile, "project.cs"));
         using var image = new MemoryStream();
-        EmitResult emitted = compilation.Emit(image);
+        EmitResult emitted = CSharpCompilation.Create(Library, trees, References(), new CSharpCompilationOptions(
+            OutputKind.DynamicallyLinkedLibrary, optimizationLevel: OptimizationLevel.Release, nullableContextOptions: NullableContextOptions.Enable)).Emit(image);
         if (!emitted.Success)
-            throw new InvalidOperationException($"{mutant.Name}: {string.Join("; ", emitted.Diagnostics.Where(x => x.Severity == DiagnosticSeverity.Error))}");
-        return Execute(image, seeds, operations);
-    }
+            throw new InvalidOperationException(string.Join("; ", emitted.Diagnostics.Where(x => x.Severity == DiagnosticSeverity.Error)));
 
-    private static string? Execute(MemoryStream image, int seeds, int operations)
-    {
         image.Position = 0;
-        var execute = new MutantContext(image)
-            .LoadFromAssemblyPath(typeof(CacheRun).Assembly.Location)
+        var context = new MutantContext(image);
+        _execute = context.LoadFromAssemblyPath(typeof(CacheRun).Assembly.Location)
             .GetType(typeof(CacheRun).FullName!, throwOnError: true)!
             .GetMethod(nameof(CacheRun.Execute), BindingFlags.Public | BindingFlags.Static)!;
-        for (int seed = 1; seed <= seeds; seed++)
+        FieldInfo number = context.LoadFromAssemblyName(new AssemblyName(Library)).GetType(SwitchType, throwOnError: true)!.GetField(SwitchField)!;
+        _select = x => number.SetValue(null, x);
+    }
+
+    /// <summary>Runs seeds with a planted bug, or with none, until one fails; returns its message, or null if all pass.</summary>
+    public string? Run(Mutant? mutant, int seeds, int operations)
+    {
+        _select(mutant is null ? 0 : _mutants.IndexOf(mutant) + 1);
+        try
         {
-            try
+            for (int seed = 1; seed <= seeds; seed++)
+                _ = _execute.Invoke(null, [(ulong)seed, operations]);
+            return null;
+        }
+        catch (TargetInvocationException e)
+        {
+            return e.InnerException!.Message;
+        }
+        finally
+        {
+            _select(0);
+        }
+    }
+
+    /// <summary>Gives every method that some bug changes its changed twins, and the switch between them.</summary>
+    private string Plant(string path, string source)
+    {
+        var changes = new List<TextChange>();
+        SyntaxNode sound = Parse(source, path).GetRoot();
+        for (int i = 0; i < _mutants.Length; i++)
+        {
+            Edit[] edits = [.. _mutants[i].Edits.Where(x => string.Equals(x.File + ".cs", path, StringComparison.Ordinal))];
+            foreach (IGrouping<MethodDeclarationSyntax, Edit> method in edits.GroupBy(x => MethodOf(sound, source, x)))
             {
-                _ = execute.Invoke(null, [(ulong)seed, operations]);
-            }
-            catch (TargetInvocationException e)
-            {
-                return e.InnerException!.Message;
+                string twin = method.Key.ToString();
+                foreach (Edit edit in method)
+                    twin = twin.Replace(edit.Find, edit.Replace, StringComparison.Ordinal);
+                string name = string.Create(CultureInfo.InvariantCulture, $"{method.Key.Identifier.Text}_{i + 1}");
+                twin = twin.Replace($" {method.Key.Identifier.Text}(", $" {name}(", StringComparison.Ordinal)
+                    .Replace($" {method.Key.Identifier.Text}<", $" {name}<", StringComparison.Ordinal);
+                changes.Add(new TextChange(new TextSpan(method.Key.Span.End, 0), "\n\n" + twin));
+                changes.Add(Switch(method.Key, name, i + 1));
             }
         }
 
-        return null;
+        // Changes at one place keep the order in which they were made.
+        return SourceText.From(source).WithChanges(changes.OrderBy(x => x.Span.Start)).ToString();
     }
 
-    private static CSharpCompilation CompileSound()
+    /// <summary>The call of a changed twin, at the start of the sound method's body.</summary>
+    private static TextChange Switch(MethodDeclarationSyntax method, string twin, int number)
     {
-        string[] platform = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
-        IEnumerable<MetadataReference> references = platform
+        IEnumerable<string> arguments = method.ParameterList.Parameters.Select(x =>
+            string.Join(' ', x.Modifiers.Where(y => y.Kind() is SyntaxKind.RefKeyword or SyntaxKind.OutKeyword or SyntaxKind.InKeyword).Select(y => y.Text).Append(x.Identifier.Text)));
+        string call = $"{twin}({string.Join(", ", arguments)})";
+        string test = string.Create(CultureInfo.InvariantCulture, $"{SwitchType}.{SwitchField} == {number}");
+        bool isVoid = method.ReturnType is PredefinedTypeSyntax { Keyword.RawKind: (int)SyntaxKind.VoidKeyword };
+        if (method.Body is { } body)
+        {
+            string choice = isVoid ? $" if ({test}) {{ {call}; return; }}" : $" if ({test}) return {call};";
+            return new TextChange(new TextSpan(body.OpenBraceToken.Span.End, 0), choice);
+        }
+
+        return isVoid
+            ? throw new InvalidOperationException($"{method.Identifier.Text}: a void method needs a block body to be planted in")
+            : new TextChange(new TextSpan(method.ExpressionBody!.ArrowToken.Span.End, 0), $" {test} ? {call} :");
+    }
+
+    private static MethodDeclarationSyntax MethodOf(SyntaxNode root, string source, Edit edit)
+    {
+        int at = source.IndexOf(edit.Find, StringComparison.Ordinal);
+        if (at < 0 || source.IndexOf(edit.Find, at + 1, StringComparison.Ordinal) >= 0)
+            throw new InvalidOperationException($"expected once in {edit.File}: {edit.Find}");
+        return root.FindNode(new TextSpan(at + (edit.Find.Length / 2), 1), getInnermostNodeForTie: true).FirstAncestorOrSelf<MethodDeclarationSyntax>()
+            is { } method && method.Span.Contains(new TextSpan(at, edit.Find.TrimEnd().Length))
+                ? method
+                : throw new InvalidOperationException($"expected inside one method of {edit.File}: {edit.Find}");
+    }
+
+    private static IEnumerable<MetadataReference> References() =>
+        ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
             .Where(x => Path.GetFileName(x) is { } name && (name.StartsWith("System.", StringComparison.Ordinal) || name is "Sluice.Core.dll"))
             .Select(x => MetadataReference.CreateFromFile(x));
-        return CSharpCompilation.Create(
-            Library,
-            Sources.Value.Select(x => Parse(x.Value, x.Key)).Append(Parse(ProjectFile, "project.cs")),
-            references,
-            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, optimizationLevel: OptimizationLevel.Release, nullableContextOptions: NullableContextOptions.Enable));
-    }
 
     private static SyntaxTree Parse(string source, string path) =>
         CSharpSyntaxTree.ParseText(source, new CSharpParseOptions(LanguageVersion.Latest), path);
@@ -115,19 +170,18 @@ internal static class Laboratory
         foreach (string name in tests.GetManifestResourceNames().Where(x => x.EndsWith(".cs", StringComparison.Ordinal)))
         {
             using var reader = new StreamReader(tests.GetManifestResourceStream(name)!);
-            sources.Add(name.Replace('\\', '/'), reader.ReadToEnd());
+            sources.Add(name.Replace('\\', '/'), reader.ReadToEnd().ReplaceLineEndings("\n"));
         }
 
         return sources.ToImmutable();
     }
 
-    /// <summary>
-    /// Where this assembly's second copy finds the mutant instead of the library. Not collectible: code that may be unloaded is
-    /// compiled without tiers, which costs more than the mutants run.
-    /// </summary>
-    private sealed class MutantContext(MemoryStream image) : AssemblyLoadContext("mutant")
+    /// <summary>Where this assembly's second copy finds the planted library instead of the product's.</summary>
+    private sealed class MutantContext(MemoryStream image) : AssemblyLoadContext("planted")
     {
+        private Assembly? _planted;
+
         protected override Assembly? Load(AssemblyName assemblyName) =>
-            string.Equals(assemblyName.Name, Library, StringComparison.Ordinal) ? LoadFromStream(image) : null;
+            string.Equals(assemblyName.Name, Library, StringComparison.Ordinal) ? _planted ??= LoadFromStream(image) : null;
     }
 }

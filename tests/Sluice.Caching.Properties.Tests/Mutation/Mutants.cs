@@ -95,6 +95,8 @@ internal static class Mutants
         // Planning.
         new("a plan exports after the last token", new Edit(Planner, "int last = prompt.Length - 1;", "int last = prompt.Length;")),
         new("a plan is not in order", new Edit(Planner, "=> a.Position.CompareTo(b.Position));", "=> b.Position.CompareTo(a.Position));")),
+        new("a plan has a cut right before what matters", new Edit(Planner, "cursor = Math.Min(cut, end - _options.MinimumGain);", "cursor = cut;")),
+        new("a plan keeps what saves nothing", new Edit(Planner, "            if (candidate.Position - previous < _options.MinimumGain)\n                continue;\n", "")),
         new("pages are counted short by one at growth", new Edit(Cache, "int missing = Geometry.PagesFor(tokens) - sequence.PageCount;", "int missing = Geometry.PagesFor(tokens) - sequence.PageCount - 1;")),
     ];
 }
