@@ -26,7 +26,7 @@ public enum ToolCallStyle
     Xml,
 }
 
-/// <summary>What a model's output looks like. <see cref="Detect(ChatTemplate)"/> reads it off the chat template; any other value overrides that.</summary>
+/// <summary>What a model's output looks like. <see cref="Detect(ChatTemplate, Tokenizer)"/> reads it off the chat template; any other value overrides that.</summary>
 /// <param name="Reasoning">How reasoning is marked.</param>
 /// <param name="ToolCalls">How calls are written.</param>
 public sealed record OutputFormat(ReasoningStyle Reasoning, ToolCallStyle ToolCalls)
@@ -50,12 +50,19 @@ public sealed record OutputFormat(ReasoningStyle Reasoning, ToolCallStyle ToolCa
         return new OutputFormat(thinks ? ReasoningStyle.ThinkTags : ReasoningStyle.None, DetectToolCalls(chatTemplateSource));
     }
 
-    /// <summary>What <paramref name="template"/> says; its template for tools counts where it has one.</summary>
-    public static OutputFormat Detect(ChatTemplate template)
+    /// <summary>
+    /// What <paramref name="template"/> says; its template for tools counts where it has one. A model whose vocabulary has the tags of
+    /// reasoning may think even though its template does not speak of it.
+    /// </summary>
+    public static OutputFormat Detect(ChatTemplate template, Tokenizer tokenizer)
     {
         ArgumentNullException.ThrowIfNull(template);
+        ArgumentNullException.ThrowIfNull(tokenizer);
         OutputFormat format = Detect(template.Source);
-        return template.ToolUseSource is { } toolUse ? format with { ToolCalls = DetectToolCalls(toolUse) } : format;
+        if (template.ToolUseSource is { } toolUse)
+            format = format with { ToolCalls = DetectToolCalls(toolUse) };
+        bool thinks = tokenizer.TryGetId(Tags.Think, out _) && tokenizer.TryGetId(Tags.ThinkEnd, out _);
+        return thinks ? format with { Reasoning = ReasoningStyle.ThinkTags } : format;
     }
 
     /// <summary>

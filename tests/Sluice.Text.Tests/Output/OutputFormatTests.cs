@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Sluice.Core;
 using Sluice.Text.Output;
 using Sluice.Text.Tests.Jinja;
+using Sluice.Text.Tests.Tokenization;
 
 namespace Sluice.Text.Tests.Output;
 
@@ -25,8 +26,16 @@ public sealed class OutputFormatTests
     [Fact]
     public void A_template_of_its_own_for_tools_says_how_calls_look()
     {
-        ChatTemplate template = ChatTemplate.Parse("no tools</think>", "<tool_call>{\"name\"");
-        Assert.Equal(OutputRun.Json, OutputFormat.Detect(template));
+        ChatTemplate template = ChatTemplate.Parse("no tools", "<tool_call>{\"name\"");
+        Assert.Equal(new OutputFormat(ReasoningStyle.None, ToolCallStyle.Json), OutputFormat.Detect(template, TokenizerFiles.Create().Parse()));
+    }
+
+    [Fact]
+    public void The_demonstration_model_s_vocabulary_says_that_it_thinks()
+    {
+        ChatTemplate template = ChatTemplate.Load(Path.Combine(TokenizerData.RepositoryRoot, "models", "demo"))!;
+        Assert.Equal(ReasoningStyle.None, OutputFormat.Detect(template.Source).Reasoning);
+        Assert.Equal(OutputRun.Json, OutputFormat.Detect(template, TokenizerData.Demo));
     }
 
     [Theory]
@@ -39,7 +48,7 @@ public sealed class OutputFormatTests
         if (thinking is { } value)
             inputs["enable_thinking"] = value;
         ChatTemplate template = ChatTemplate.Parse(Qwen3Ending);
-        Assert.Equal(expected, OutputFormat.Detect(template).StartsInReasoning(template.Render(inputs)));
+        Assert.Equal(expected, OutputFormat.Detect(Qwen3Ending).StartsInReasoning(template.Render(inputs)));
     }
 
     [Theory]
