@@ -1,5 +1,6 @@
 using Sluice.Caching.Memory;
 using Sluice.Caching.Tree;
+using Sluice.Core;
 
 namespace Sluice.Caching.Tests.Fuzz;
 
