@@ -93,7 +93,9 @@ public sealed class EngineInvarianceTests(ITestOutputHelper output)
             AssertSame(expected[i], await Read(partial), $"prompt {i}, partial hit, chunks of {chunk}");
             GenerationStream full = engine.Submit(Greedy(prompts[i]));
             AssertSame(expected[i], await Read(full), $"prompt {i}, full hit, chunks of {chunk}");
-            Assert.Equal(prompts[i].Length - 1, (await full.Completion).Usage.CachedTokens);
+
+            // Checkpoints are at least eight tokens apart.
+            Assert.InRange((await full.Completion).Usage.CachedTokens, prompts[i].Length - 8, prompts[i].Length - 1);
         }
 
         // Branch points are known from the second sighting, so the halves have been reused by the first of the two.

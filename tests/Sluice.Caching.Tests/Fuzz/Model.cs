@@ -1,4 +1,3 @@
-using Sluice.Caching.Memory;
 using Sluice.Caching.Tree;
 using Sluice.Core;
 
