@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Sluice.Server.Debug;
 using Sluice.Server.Http;
 using Sluice.Server.OpenAI;
 
@@ -56,6 +57,7 @@ public static class SluiceServer
         app.MapPost("/v1/chat/completions", new ChatCompletionsEndpoint(model, options, clock, log).HandleAsync);
         app.MapPost("/v1/completions", new CompletionsEndpoint(model, options, clock, log).HandleAsync);
         app.MapGet("/health", new HealthEndpoint(model.Generator.Engine, app.Lifetime.ApplicationStopping).HandleAsync);
+        app.MapDebug(model.Generator.Engine);
         app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
     }
 }
