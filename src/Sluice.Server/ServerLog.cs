@@ -1,10 +1,31 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using Sluice.Engine;
+using Sluice.Server.Chat;
 
 namespace Sluice.Server;
 
 /// <summary>Everything the server logs. No prompt, answer or key; of an unexpected error its type and place, not its message.</summary>
 internal static partial class ServerLog
 {
+    /// <summary>Notes what each answer to a request took.</summary>
+    public static void Finished(this ILogger log, HttpContext context, AnswerSet answers)
+    {
+        foreach (AnswerStream answer in answers.Answers)
+        {
+            GenerationUsage usage = answer.End.Text.Usage;
+            log.Finished(
+                context.TraceIdentifier,
+                context.Request.Path,
+                usage.PromptTokens,
+                usage.OutputTokens,
+                answer.End.FinishReason,
+                usage.QueueTime.TotalMilliseconds,
+                usage.PrefillTime.TotalMilliseconds,
+                usage.DecodeTime.TotalMilliseconds);
+        }
+    }
+
     [LoggerMessage(1, LogLevel.Information, "serving {Model} at {Address}")]
     public static partial void Serving(this ILogger log, string model, string address);
 

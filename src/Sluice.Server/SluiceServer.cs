@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Sluice.Server.Chat;
 using Sluice.Server.Http;
 using Sluice.Server.OpenAI;
 
@@ -50,12 +51,18 @@ public static class SluiceServer
         ILogger log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Sluice.Server");
         app.Use(next => context => new ErrorHandling(log).InvokeAsync(context, next));
 
-        var models = new ModelsEndpoint(model, clock);
-        app.MapGet("/v1/models", models.ListAsync);
-        app.MapGet("/v1/models/{**id}", models.RetrieveAsync);
-        app.MapPost("/v1/chat/completions", new ChatCompletionsEndpoint(model, options, clock, log).HandleAsync);
-        app.MapPost("/v1/completions", new CompletionsEndpoint(model, options, clock, log).HandleAsync);
+        var chat = new ChatService(model, clock);
+        MapOpenAI(app, chat, options, log);
         app.MapGet("/health", new HealthEndpoint(model.Generator.Engine, app.Lifetime.ApplicationStopping).HandleAsync);
         app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
+    }
+
+    private static void MapOpenAI(WebApplication app, ChatService chat, ServerOptions options, ILogger log)
+    {
+        var models = new ModelsEndpoint(chat.Model, chat.Clock);
+        app.MapGet("/v1/models", models.ListAsync);
+        app.MapGet("/v1/models/{**id}", models.RetrieveAsync);
+        app.MapPost("/v1/chat/completions", new ChatCompletionsEndpoint(chat, options, log).HandleAsync);
+        app.MapPost("/v1/completions", new CompletionsEndpoint(chat, options, log).HandleAsync);
     }
 }

@@ -22,4 +22,13 @@ public sealed record TextRequest
 
     /// <summary>Whether to go on past the model's own end of text.</summary>
     public bool IgnoreEndOfText { get; init; }
+
+    /// <summary>
+    /// Positions of the prompt, ascending, whose beginnings the caller expects to send again: each is a number of tokens, from 1 to the
+    /// prompt's length.
+    /// </summary>
+    public IReadOnlyList<int> CacheBreakpoints { get; init; } = [];
+
+    /// <summary>The caller's own word for requests whose prompts begin alike; null for none.</summary>
+    public string? CacheKey { get; init; }
 }

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Sluice.Server.OpenAI;
 
 namespace Sluice.Server.Http;
 
@@ -11,7 +12,7 @@ namespace Sluice.Server.Http;
 /// Writes server-sent events, each flushed as it is written. A reader that does not read makes its own writer wait, nobody else: the
 /// engine has put the tokens down long before.
 /// </summary>
-internal sealed class SseWriter : IDisposable
+internal sealed class SseWriter : IEventStream, IDisposable
 {
     private readonly HttpContext _context;
     private readonly PipeWriter _body;
@@ -31,8 +32,18 @@ internal sealed class SseWriter : IDisposable
     }
 
     /// <summary>Writes one event.</summary>
-    public async Task WriteAsync<T>(T value, JsonTypeInfo<T> type)
+    public Task WriteAsync<T>(T value, JsonTypeInfo<T> type) => WriteAsync(default, value, type);
+
+    /// <summary>Writes one event with a name, which must be ASCII; none if it is empty.</summary>
+    public async Task WriteAsync<T>(ReadOnlyMemory<byte> name, T value, JsonTypeInfo<T> type)
     {
+        if (!name.IsEmpty)
+        {
+            Put("event: "u8);
+            Put(name.Span);
+            Put("\n"u8);
+        }
+
         Put("data: "u8);
         JsonSerializer.Serialize(_json, value, type);
         _json.Reset();
@@ -47,12 +58,15 @@ internal sealed class SseWriter : IDisposable
         return FlushAsync();
     }
 
-    /// <summary>Says nothing, to keep the connection open.</summary>
-    public Task WriteKeepAliveAsync()
+    /// <summary>Writes a comment.</summary>
+    public Task KeepAliveAsync()
     {
         Put(": keep-alive\n\n"u8);
         return FlushAsync();
     }
+
+    /// <summary>Writes an error as OpenAI's streams tell it.</summary>
+    public Task FailAsync(ErrorDetail error, int status) => WriteAsync(new ErrorBody(error), OpenAIJson.Readable.ErrorBody);
 
     /// <inheritdoc/>
     public void Dispose() => _json.Dispose();
