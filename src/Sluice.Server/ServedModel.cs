@@ -16,6 +16,9 @@ public sealed record ServedModel
     /// <summary>Its chat template; null when it has none, and chat requests are refused.</summary>
     public ChatTemplate? Chat { get; init; }
 
+    /// <summary>The model's kind, such as <c>qwen3_next</c>, for who asks.</summary>
+    public string Family { get; init; } = "";
+
     /// <summary>Sampling where a request is silent: what generation_config.json suggests.</summary>
     public SamplingOptions Defaults { get; init; } = new();
 }

@@ -5,9 +5,12 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Sluice.Server.Anthropic;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
+using Sluice.Server.Ollama;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Responses;
 
 namespace Sluice.Server;
 
@@ -53,6 +56,9 @@ public static class SluiceServer
 
         var chat = new ChatService(model, clock);
         MapOpenAI(app, chat, options, log);
+        MapResponses(app, chat, options, log);
+        MapAnthropic(app, chat, options, log);
+        MapOllama(app, chat, options, log);
         app.MapGet("/health", new HealthEndpoint(model.Generator.Engine, app.Lifetime.ApplicationStopping).HandleAsync);
         app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
     }
@@ -64,5 +70,33 @@ public static class SluiceServer
         app.MapGet("/v1/models/{**id}", models.RetrieveAsync);
         app.MapPost("/v1/chat/completions", new ChatCompletionsEndpoint(chat, options, log).HandleAsync);
         app.MapPost("/v1/completions", new CompletionsEndpoint(chat, options, log).HandleAsync);
+    }
+
+    private static void MapResponses(WebApplication app, ChatService chat, ServerOptions options, ILogger log)
+    {
+        var responses = new ResponsesEndpoint(chat, new ResponseStore(chat.Clock), options, log);
+        app.MapPost("/v1/responses", responses.CreateAsync);
+        app.MapGet("/v1/responses/{id}", responses.RetrieveAsync);
+        app.MapDelete("/v1/responses/{id}", responses.DeleteAsync);
+        app.MapGet("/v1/responses/{id}/input_items", responses.ListInputAsync);
+    }
+
+    private static void MapAnthropic(WebApplication app, ChatService chat, ServerOptions options, ILogger log)
+    {
+        var messages = new MessagesEndpoint(chat, options, log);
+        app.MapPost("/v1/messages", messages.HandleAsync);
+        app.MapPost("/v1/messages/count_tokens", messages.CountAsync);
+    }
+
+    private static void MapOllama(WebApplication app, ChatService chat, ServerOptions options, ILogger log)
+    {
+        var answers = new OllamaEndpoint(chat, options, log);
+        app.MapPost("/api/chat", answers.ChatAsync);
+        app.MapPost("/api/generate", answers.GenerateAsync);
+        var models = new OllamaModelsEndpoint(chat);
+        app.MapGet("/api/tags", models.TagsAsync);
+        app.MapGet("/api/ps", models.TagsAsync);
+        app.MapPost("/api/show", models.ShowAsync);
+        app.MapGet("/api/version", models.VersionAsync);
     }
 }

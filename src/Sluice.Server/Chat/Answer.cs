@@ -46,10 +46,8 @@ internal sealed class AnswerBuilder
         }
     }
 
-    public Answer Build(AnswerEnd end) => new(
-        _content.ToString(),
-        _reasoning.ToString(),
-        [.. _calls.Select(c => new AnswerCall(c.Call.Id, c.Call.Name, c.Arguments.ToString()))],
-        _tokens,
-        end);
+    /// <summary>The calls so far.</summary>
+    public IReadOnlyList<AnswerCall> Calls => [.. _calls.Select(c => new AnswerCall(c.Call.Id, c.Call.Name, c.Arguments.ToString()))];
+
+    public Answer Build(AnswerEnd end) => new(_content.ToString(), _reasoning.ToString(), Calls, _tokens, end);
 }

@@ -22,7 +22,7 @@ internal sealed record ChatCall
     /// <summary>How many independent answers.</summary>
     public int Choices { get; init; } = 1;
 
-    public OutputFormat Format { get; init; } = OutputFormat.Text;
+    public AnswerFormat Format { get; init; } = AnswerFormat.Text;
 
     /// <summary>Beginnings of the conversation that will come again.</summary>
     public IReadOnlyList<CacheMark> CacheMarks { get; init; } = [];

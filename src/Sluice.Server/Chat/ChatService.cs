@@ -16,6 +16,9 @@ internal sealed class ChatService
 
     public TimeProvider Clock { get; }
 
+    /// <summary>What the model can do, in the words Ollama has for it.</summary>
+    public IReadOnlyList<string> Capabilities => ["completion"];
+
     /// <summary>The prompt a call makes.</summary>
     public ChatPrompt Render(ChatCall call, CancellationToken cancellation) => ChatPrompt.Render(call, Model, Clock, cancellation);
 
@@ -63,7 +66,7 @@ internal sealed class ChatService
 
     private static void RefuseConstraints(ChatCall call)
     {
-        if (call.Format.Kind != OutputKind.Text)
+        if (call.Format.Kind != AnswerForm.Text)
             throw new RequestException($"{call.Format.Parameter} must be text: constrained output is not supported", call.Format.Parameter, "unsupported_value");
         if (call.Tools.Use is ToolUse.Required or ToolUse.Named)
             throw new RequestException("tool_choice must be none or auto: forcing a tool call is not supported", "tool_choice", "unsupported_value");

@@ -9,6 +9,9 @@ namespace Sluice.Server.Chat;
 /// <param name="Reasoning">Of the generated ones, those of thinking.</param>
 internal readonly record struct TokenUsage(int Prompt, int Output, int Cached, int Reasoning)
 {
+    /// <summary>Of the prompt's, those put into the prefix cache because the caller marked them.</summary>
+    public int CacheWritten => 0; // the engine does not say
+
     public int Total => Prompt + Output;
 
     public static TokenUsage Of(GenerationUsage usage, int reasoning) => new(usage.PromptTokens, usage.OutputTokens, Cached: 0, reasoning);

@@ -26,7 +26,7 @@ internal sealed record ChatRequest(ChatCall Call, bool Stream, bool IncludeUsage
             MaxTokens = fields.Integer("max_completion_tokens", 1, int.MaxValue) ?? fields.Integer("max_tokens", 1, int.MaxValue),
             Stop = SamplingFields.ReadStop(fields, "stop"),
             Choices = SamplingFields.ReadChoices(fields),
-            Format = fields.Object("response_format") is { } format ? OutputFormat.Read(format, isNested: true) : OutputFormat.Text,
+            Format = fields.Object("response_format") is { } format ? AnswerFormat.Read(format, isNested: true) : AnswerFormat.Text,
             CacheKey = SamplingFields.ReadCacheKey(fields),
         };
         return new ChatRequest(call, stream, includeUsage);

@@ -6,7 +6,7 @@ using Sluice.Server.Http;
 namespace Sluice.Server.Chat;
 
 /// <summary>What an answer's content must look like.</summary>
-internal enum OutputKind
+internal enum AnswerForm
 {
     Text,
     JsonObject,
@@ -17,14 +17,14 @@ internal enum OutputKind
 /// <param name="Kind">The kind.</param>
 /// <param name="Schema">The schema, where there is one.</param>
 /// <param name="Parameter">The field that asked for it.</param>
-internal sealed record OutputFormat(OutputKind Kind, JsonObject? Schema = null, string? Parameter = null)
+internal sealed record AnswerFormat(AnswerForm Kind, JsonObject? Schema = null, string? Parameter = null)
 {
-    public static OutputFormat Text { get; } = new(OutputKind.Text);
+    public static AnswerFormat Text { get; } = new(AnswerForm.Text);
 
     /// <summary>Reads <c>{"type": "text" | "json_object" | "json_schema", ...}</c>.</summary>
     /// <param name="format">The object.</param>
     /// <param name="isNested">Whether name and schema lie in an object <c>json_schema</c>, as chat completions have it, or beside the type.</param>
-    public static OutputFormat Read(RequestFields format, bool isNested)
+    public static AnswerFormat Read(RequestFields format, bool isNested)
     {
         string path = format.PathOf("type");
         switch (format.RequiredString("type"))
@@ -32,7 +32,7 @@ internal sealed record OutputFormat(OutputKind Kind, JsonObject? Schema = null, 
             case "text":
                 return Text;
             case "json_object":
-                return new OutputFormat(OutputKind.JsonObject, null, format.Path);
+                return new AnswerFormat(AnswerForm.JsonObject, null, format.Path);
             case "json_schema":
                 RequestFields body = isNested ? format.Object("json_schema") ?? throw format.Missing("json_schema") : format;
                 _ = body.String("name");
@@ -46,9 +46,9 @@ internal sealed record OutputFormat(OutputKind Kind, JsonObject? Schema = null, 
     }
 
     /// <summary>The format of a schema at <paramref name="path"/> of the body.</summary>
-    public static OutputFormat OfSchema(JsonElement schema, string path)
+    public static AnswerFormat OfSchema(JsonElement schema, string path)
     {
         _ = RequestFields.Of(schema, path);
-        return new OutputFormat(OutputKind.JsonSchema, (JsonObject)JsonCopy.Of(schema, path)!, path);
+        return new AnswerFormat(AnswerForm.JsonSchema, (JsonObject)JsonCopy.Of(schema, path)!, path);
     }
 }
