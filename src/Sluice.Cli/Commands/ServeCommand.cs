@@ -19,7 +19,7 @@ internal static class ServeCommand
         Option<string?> model = CommonOptions.Model();
         Option<string> host = new("--host") { HelpName = "ADDRESS", DefaultValueFactory = _ => "127.0.0.1", Description = "Address to listen on. Default: 127.0.0.1, this machine alone." };
         Option<int> port = CommonOptions.AtLeast(new("--port") { HelpName = "N", DefaultValueFactory = _ => 8080, Description = "Port; 0 takes a free one. Default: 8080." }, 0);
-        Option<int> sequences = CommonOptions.AtLeast(new("--max-sequences") { HelpName = "N", DefaultValueFactory = _ => 32, Description = "Requests that run at a time, memory permitting; others wait. Default: 32." }, 1);
+        Option<int> sequences = CommonOptions.AtLeast(new("--max-sequences") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Requests that run at a time, memory permitting; others wait. Default: 64." }, 1);
         Option<int> threads = CommonOptions.Threads();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
