@@ -121,8 +121,8 @@ public sealed class AnthropicTests
     public async Task Blocks_become_the_messages_they_were()
     {
         await using TestServer server = await TestServer.StartAsync();
-        string body = $$"""
-            {"max_tokens":1000,{{Tools}},"system":[{"type":"text","text":"Be brief."}],"messages":[
+        string body = $$$"""
+            {"max_tokens":1000,{{{Tools}}},"system":[{"type":"text","text":"Be brief."}],"messages":[
               {"role":"user","content":[{"type":"text","text":"What is "},{"type":"text","text":"2+2?"}]},
               {"role":"assistant","content":[{"type":"thinking","thinking":"easy","signature":"x"},{"type":"text","text":"Adding."},{"type":"tool_use","id":"t1","name":"add","input":{"a":2}}]},
               {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"4"}]},{"type":"text","text":"#prompt"}]}]}
@@ -135,7 +135,7 @@ public sealed class AnthropicTests
     }
 
     internal static string Body(string message, string more) =>
-        $$"""{"model":"{{TestServer.ModelId}}","messages":[{"role":"user","content":{{JsonValue.Create(message).ToJsonString()}}}]{{(more.Contains("max_tokens", StringComparison.Ordinal) ? "" : ",\"max_tokens\":200")}}{{(more.Length > 0 ? "," : "")}}{{more}}}""";
+        TestServer.ChatBody(message, more.Contains("max_tokens", StringComparison.Ordinal) ? more : $"\"max_tokens\":200{(more.Length > 0 ? "," : "")}{more}");
 
     private static async Task<JsonNode> PostAsync(TestServer server, string path, string json)
     {

@@ -112,8 +112,7 @@ public sealed class OllamaTests
         Assert.NotEmpty((string)JsonNode.Parse(last)!["error"]!);
     }
 
-    private static string Chat(string message, string more) =>
-        $$"""{"model":"{{TestServer.ModelId}}","messages":[{"role":"user","content":{{JsonValue.Create(message).ToJsonString()}}}]{{(more.Length > 0 ? "," : "")}}{{more}}}""";
+    private static string Chat(string message, string more) => TestServer.ChatBody(message, more);
 
     private static async Task<List<JsonNode>> ReadLinesAsync(HttpResponseMessage response)
     {

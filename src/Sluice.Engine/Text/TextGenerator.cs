@@ -20,11 +20,17 @@ public sealed class TextGenerator
         _endOfText = [.. endOfText];
     }
 
+    /// <summary>Whether the engine holds a text to <see cref="TextRequest.Constraint"/>; if not, requests that have one are refused.</summary>
+    public static bool SupportsConstraints => false;
+
     /// <summary>What runs the model.</summary>
     public InferenceEngine Engine { get; }
 
     /// <summary>The model's tokenizer.</summary>
     public Tokenizer Tokenizer { get; }
+
+    /// <summary>Token ids that end every text.</summary>
+    public IReadOnlyList<int> EndOfText => _endOfText;
 
     /// <summary>
     /// Queues <paramref name="count"/> independent answers to one request. The first is what <see cref="Generate"/> gives; each other
@@ -59,6 +65,9 @@ public sealed class TextGenerator
     /// <exception cref="EngineException">The queue is full, or the engine takes no more requests.</exception>
     public TextStream Generate(TextRequest request, CancellationToken cancellation = default)
     {
+        // Refused, rather than left out: who asks for JSON must not get text that may not be.
+        if (request.Constraint is not null && !SupportsConstraints)
+            throw new RequestException("constrained output is not supported", null, "unsupported_value");
         var stops = new StopStrings(request.Stop);
         int[] stopTokens = request.IgnoreEndOfText ? [.. request.StopTokens] : [.. _endOfText, .. request.StopTokens];
         GenerationStream tokens = Engine.Submit(

@@ -19,6 +19,9 @@ internal enum AnswerForm
 /// <param name="Parameter">The field that asked for it.</param>
 internal sealed record AnswerFormat(AnswerForm Kind, JsonObject? Schema = null, string? Parameter = null)
 {
+    /// <summary>Whether objects have the properties the schema names and no others.</summary>
+    public bool Strict { get; init; }
+
     public static AnswerFormat Text { get; } = new(AnswerForm.Text);
 
     /// <summary>Reads <c>{"type": "text" | "json_object" | "json_schema", ...}</c>.</summary>
@@ -36,10 +39,9 @@ internal sealed record AnswerFormat(AnswerForm Kind, JsonObject? Schema = null, 
             case "json_schema":
                 RequestFields body = isNested ? format.Object("json_schema") ?? throw format.Missing("json_schema") : format;
                 _ = body.String("name");
-                _ = body.Boolean("strict");
                 if (!body.TryGet("schema", out JsonElement schema))
                     throw body.Missing("schema");
-                return OfSchema(schema, body.PathOf("schema")) with { Parameter = format.Path };
+                return OfSchema(schema, body.PathOf("schema")) with { Parameter = format.Path, Strict = body.Boolean("strict") ?? false };
             default:
                 throw new RequestException($"{path} must be text, json_object or json_schema", path, "unsupported_value");
         }

@@ -6,8 +6,9 @@ namespace Sluice.Server.Chat;
 
 /// <summary>A conversation as the model reads it. The one place where any API's chat becomes tokens.</summary>
 /// <param name="Tokens">The token ids.</param>
-/// <param name="CacheBreakpoints">Where the beginnings end that will come again: numbers of tokens, ascending.</param>
-internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, IReadOnlyList<int> CacheBreakpoints)
+/// <param name="Structure">Where its messages lie, and the beginnings end that the caller will send again; null when nothing is known.</param>
+/// <param name="StartsInReasoning">Whether it has opened the thinking, so that the answer begins inside it.</param>
+internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, PromptStructure? Structure, bool StartsInReasoning)
 {
     /// <summary>Renders and encodes a conversation.</summary>
     /// <exception cref="RequestException">The model has no chat template.</exception>
@@ -20,16 +21,18 @@ internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, IReadOnlyList<int> 
             call,
             clock,
             cancellation);
-        int[] tokens = renderer.Render((JsonArray)call.Messages.DeepClone(), awaitsAnswer: true);
-        return new ChatPrompt(tokens, Breakpoints(call, renderer, tokens));
+        IReadOnlyList<PromptSegment> segments = renderer.Render((JsonArray)call.Messages.DeepClone(), awaitsAnswer: true);
+        int[] tokens = model.Generator.Tokenizer.Encode(segments);
+        PromptStructure? structure = PromptStructure.Find(tokens, model.Generator.Tokenizer);
+        if (call.CacheMarks.Count > 0)
+            structure = (structure ?? new PromptStructure()) with { Breakpoints = Breakpoints(call, renderer, tokens) };
+        return new ChatPrompt(tokens, structure, model.Output.StartsInReasoning(segments));
     }
 
     // A mark is a place in the conversation, and only the template knows where that is in the prompt: so the beginning alone is rendered
     // too, and what the two prompts have in common is what precedes the mark.
     private static int[] Breakpoints(ChatCall call, Renderer renderer, ReadOnlySpan<int> tokens)
     {
-        if (call.CacheMarks.Count == 0)
-            return [];
         var breakpoints = new SortedSet<int>();
         foreach (CacheMark mark in call.CacheMarks)
         {
@@ -42,13 +45,13 @@ internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, IReadOnlyList<int> 
 
     private sealed class Renderer(ChatTemplate template, Tokenizer tokenizer, ChatCall call, TimeProvider clock, CancellationToken cancellation)
     {
-        public int[] Render(JsonArray messages, bool awaitsAnswer)
+        public IReadOnlyList<PromptSegment> Render(JsonArray messages, bool awaitsAnswer)
         {
             var inputs = new JsonObject { ["messages"] = messages, ["add_generation_prompt"] = awaitsAnswer };
             if (call.Tools.ToTemplate() is { } tools)
                 inputs["tools"] = tools;
             call.Arguments.AddTo(inputs);
-            return tokenizer.Encode(template.Render(inputs, clock, cancellation));
+            return template.Render(inputs, clock, cancellation);
         }
 
         /// <summary>Renders the conversation up to a mark; null when the template makes nothing of so little.</summary>
@@ -59,7 +62,7 @@ internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, IReadOnlyList<int> 
                 messages[^1]!["content"] = ((string)messages[^1]!["content"]!)[..characters];
             try
             {
-                return Render(messages, awaitsAnswer: false);
+                return tokenizer.Encode(Render(messages, awaitsAnswer: false));
             }
             catch (TemplateException)
             {
@@ -74,7 +77,7 @@ internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, IReadOnlyList<int> 
             more.Add((JsonNode)new JsonObject { ["role"] = "user", ["content"] = "" });
             try
             {
-                return Render(more, awaitsAnswer: false);
+                return tokenizer.Encode(Render(more, awaitsAnswer: false));
             }
             catch (TemplateException)
             {

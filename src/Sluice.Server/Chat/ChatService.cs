@@ -1,15 +1,26 @@
+using System.Text.Json;
+using Sluice.Constraints;
 using Sluice.Core;
 using Sluice.Engine.Text;
+using Sluice.Server.Anthropic;
+using Sluice.Text.Output;
 
 namespace Sluice.Server.Chat;
 
 /// <summary>Answers chats: what every API's endpoints have behind them.</summary>
 internal sealed class ChatService
 {
+    private static readonly OutputParserOptions PlainOptions = new();
+
+    // Made when first asked for: it reads the whole vocabulary.
+    private readonly Lazy<ConstraintCompiler> _constraints;
+
     public ChatService(ServedModel model, TimeProvider clock)
     {
         Model = model;
         Clock = clock;
+        _constraints = new Lazy<ConstraintCompiler>(
+            () => new ConstraintCompiler(TokenVocabulary.Of(model.Generator.Tokenizer, model.Generator.EndOfText)));
     }
 
     public ServedModel Model { get; }
@@ -17,7 +28,12 @@ internal sealed class ChatService
     public TimeProvider Clock { get; }
 
     /// <summary>What the model can do, in the words Ollama has for it.</summary>
-    public IReadOnlyList<string> Capabilities => ["completion"];
+    public IReadOnlyList<string> Capabilities =>
+    [
+        "completion",
+        .. Model.Output.ToolCalls != ToolCallStyle.None ? ["tools"] : (string[])[],
+        .. Model.Output.Reasoning != ReasoningStyle.None ? ["thinking"] : (string[])[],
+    ];
 
     /// <summary>The prompt a call makes.</summary>
     public ChatPrompt Render(ChatCall call, CancellationToken cancellation) => ChatPrompt.Render(call, Model, Clock, cancellation);
@@ -30,7 +46,6 @@ internal sealed class ChatService
     /// <summary>Queues a call whose prompt is rendered already.</summary>
     public AnswerSet Start(ChatCall call, ChatPrompt prompt, CancellationToken cancellation)
     {
-        RefuseConstraints(call);
         IReadOnlyList<TextStream> texts = Model.Generator.GenerateMany(
             new TextRequest
             {
@@ -38,12 +53,15 @@ internal sealed class ChatService
                 MaxTokens = call.MaxTokens,
                 Sampling = call.Sampling,
                 Stop = call.Stop,
-                CacheBreakpoints = prompt.CacheBreakpoints,
+                Structure = prompt.Structure,
+                Constraint = Compile(call, prompt, cancellation),
                 CacheKey = call.CacheKey,
             },
             call.Choices,
             cancellation);
-        return new AnswerSet(texts.Select(text => new AnswerStream(text)));
+        var options = new OutputParserOptions { Tools = Signatures(call.Tools), StartsInReasoning = prompt.StartsInReasoning };
+        return new AnswerSet(texts.Select(
+            text => new AnswerStream(text, new OutputParser(Model.Output, options), call.Tools.Parallel ? int.MaxValue : 1)));
     }
 
     /// <summary>Queues texts as they are, each <paramref name="choices"/> times; all that comes is content.</summary>
@@ -54,7 +72,7 @@ internal sealed class ChatService
         {
             foreach (TextRequest request in requests)
                 texts.AddRange(Model.Generator.GenerateMany(request, choices, cancellation));
-            return new AnswerSet(texts.Select(text => new AnswerStream(text)));
+            return new AnswerSet(texts.Select(text => new AnswerStream(text, new OutputParser(OutputFormat.Plain, PlainOptions))));
         }
         catch
         {
@@ -64,11 +82,28 @@ internal sealed class ChatService
         }
     }
 
-    private static void RefuseConstraints(ChatCall call)
+    private CompiledConstraint? Compile(ChatCall call, ChatPrompt prompt, CancellationToken cancellation)
     {
-        if (call.Format.Kind != AnswerForm.Text)
-            throw new RequestException($"{call.Format.Parameter} must be text: constrained output is not supported", call.Format.Parameter, "unsupported_value");
-        if (call.Tools.Use is ToolUse.Required or ToolUse.Named)
-            throw new RequestException("tool_choice must be none or auto: forcing a tool call is not supported", "tool_choice", "unsupported_value");
+        if (AnswerConstraint.Of(call, Model.Output, prompt.StartsInReasoning) is not { } spec)
+            return null;
+        CompiledConstraint constraint = _constraints.Value.Compile(spec, cancellation);
+        return TextGenerator.SupportsConstraints
+            ? constraint
+            : throw new RequestException($"{spec.Field} asks for constrained output, which is not supported", spec.Field, "unsupported_value");
+    }
+
+    private static ToolSignature[] Signatures(ToolSet tools)
+    {
+        if (!tools.IsOffered)
+            return [];
+        return [.. tools.Functions.Select(Signature)];
+
+        static ToolSignature Signature(ToolFunction function)
+        {
+            if (function.Parameters is not { } parameters)
+                return new ToolSignature(function.Name);
+            using JsonDocument schema = JsonSerializer.SerializeToDocument(parameters, AnthropicJson.Default.JsonObject);
+            return new ToolSignature(function.Name, schema.RootElement);
+        }
     }
 }

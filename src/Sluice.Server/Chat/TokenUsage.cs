@@ -14,7 +14,7 @@ internal readonly record struct TokenUsage(int Prompt, int Output, int Cached, i
 
     public int Total => Prompt + Output;
 
-    public static TokenUsage Of(GenerationUsage usage, int reasoning) => new(usage.PromptTokens, usage.OutputTokens, Cached: 0, reasoning);
+    public static TokenUsage Of(GenerationUsage usage, int reasoning) => new(usage.PromptTokens, usage.OutputTokens, usage.CachedTokens, reasoning);
 
     /// <summary>All answers to a request, <paramref name="perPrompt"/> of them to each prompt, which counts once.</summary>
     public static TokenUsage OfAll(IReadOnlyList<AnswerStream> answers, int perPrompt)
