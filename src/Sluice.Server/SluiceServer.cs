@@ -1,10 +1,12 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Sluice.Core;
 using Sluice.Server.Anthropic;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
@@ -70,6 +72,7 @@ public static class SluiceServer
         app.MapGet("/v1/models/{**id}", models.RetrieveAsync);
         app.MapPost("/v1/chat/completions", new ChatCompletionsEndpoint(chat, options, log).HandleAsync);
         app.MapPost("/v1/completions", new CompletionsEndpoint(chat, options, log).HandleAsync);
+        app.MapPost("/v1/embeddings", static Task (HttpContext _) => throw new RequestException("there are no embeddings here: the model writes text", null, "not_found"));
     }
 
     private static void MapResponses(WebApplication app, ChatService chat, ServerOptions options, ILogger log)

@@ -130,7 +130,7 @@ public sealed class AnthropicTests
         string prompt = (string)(await PostAsync(server, Path, body))["content"]![0]!["text"]!;
         Assert.Contains("Be brief.", prompt, StringComparison.Ordinal);
         Assert.Contains("What is 2+2?", prompt, StringComparison.Ordinal);
-        Assert.Contains("Adding.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 2}}", prompt, StringComparison.Ordinal);
+        Assert.Contains("Adding.\n<tool-call>\n{\"name\": \"add\", \"arguments\": {\"a\": 2}}", prompt, StringComparison.Ordinal);
         Assert.Contains("<tool_response>\n4\n</tool_response>", prompt, StringComparison.Ordinal);
     }
 

@@ -27,7 +27,7 @@ public sealed class ChoiceTests
             "/v1/chat/completions",
             TestServer.ChatBody("#free", $"\"n\":3,\"seed\":5,\"stream\":true,\"stream_options\":{{\"include_usage\":true}},{Sampled}"));
         List<JsonNode> chunks = await SseReader.ReadChunksAsync(response);
-        Assert.True(JsonNode.DeepEquals(body["usage"], chunks[^1]["usage"]));
+        StreamingTests.AssertSame(body["usage"]!, chunks[^1]["usage"]!);
         ILookup<int, JsonNode> byIndex = chunks.SkipLast(1).Select(c => c["choices"]!.AsArray().Single()!).ToLookup(c => (int)c["index"]!);
         for (int index = 0; index < 3; index++)
         {

@@ -1,5 +1,3 @@
-using System.Text.Json.Nodes;
-
 namespace Sluice.Server.Tests;
 
 /// <summary>Forms that answers are asked to have: until the engine can hold a model to one, all are refused, each for its own reason.</summary>

@@ -144,7 +144,7 @@ public sealed class ResponsesTests
         Assert.True(response.IsSuccessStatusCode, answer.ToJsonString());
         string prompt = (string)answer["output"]![0]!["content"]![0]!["text"]!;
         Assert.Contains("What is 2+2?", prompt, StringComparison.Ordinal);
-        Assert.Contains("Adding.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 2}}\n</tool_call>\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 3}}", prompt, StringComparison.Ordinal);
+        Assert.Contains("Adding.\n<tool-call>\n{\"name\": \"add\", \"arguments\": {\"a\": 2}}\n</tool-call>\n<tool-call>\n{\"name\": \"add\", \"arguments\": {\"a\": 3}}", prompt, StringComparison.Ordinal);
         Assert.Contains("<tool_response>\n4\n</tool_response>\n<tool_response>\n5\n</tool_response>", prompt, StringComparison.Ordinal);
         Assert.Contains("\"name\": \"add\", \"parameters\"", prompt, StringComparison.Ordinal);
     }

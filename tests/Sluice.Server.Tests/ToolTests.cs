@@ -139,7 +139,7 @@ public sealed class ToolTests
         using HttpResponseMessage response = await server.OpenAsync(
             "/v1/chat/completions", TestServer.ChatBody(Thought, "\"stream\":true,\"stream_options\":{\"include_usage\":true}"));
         List<JsonNode> chunks = await SseReader.ReadChunksAsync(response);
-        Assert.True(JsonNode.DeepEquals(body["usage"], chunks[^1]["usage"]));
+        StreamingTests.AssertSame(body["usage"]!, chunks[^1]["usage"]!);
         JsonNode[] deltas = [.. chunks.SkipLast(1).Select(c => c["choices"]![0]!["delta"]!)];
         Assert.Equal((string)message["content"]!, string.Concat(deltas.Select(d => (string?)d["content"])));
         Assert.Equal((string)message["reasoning_content"]!, string.Concat(deltas.Select(d => (string?)d["reasoning_content"])));

@@ -50,7 +50,7 @@ internal static class ErrorResponses
 
     private static int StatusOf(string code) => code switch
     {
-        "model_not_found" or "response_not_found" => 404,
+        "model_not_found" or "response_not_found" or "not_found" => 404,
         "unsupported_media_type" => 415,
         _ => 400,
     };
