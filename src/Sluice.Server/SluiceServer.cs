@@ -9,6 +9,7 @@ using Microsoft.Extensions.Logging;
 using Sluice.Core;
 using Sluice.Server.Anthropic;
 using Sluice.Server.Chat;
+using Sluice.Server.Debug;
 using Sluice.Server.Http;
 using Sluice.Server.Ollama;
 using Sluice.Server.OpenAI;
@@ -62,6 +63,7 @@ public static class SluiceServer
         MapAnthropic(app, chat, options, log);
         MapOllama(app, chat, options, log);
         app.MapGet("/health", new HealthEndpoint(model.Generator.Engine, app.Lifetime.ApplicationStopping).HandleAsync);
+        app.MapDebug(model.Generator.Engine);
         app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
     }
 
