@@ -4,23 +4,33 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.Http;
 
 /// <summary>
 /// Writes server-sent events, each flushed as it is written. A reader that does not read makes its own writer wait, nobody else: the
-/// engine has put the tokens down long before.
+/// engine has put the tokens down long before. One that does not read for <see cref="ServerOptions.StalledReaderTimeout"/> while no
+/// more fits into the buffers between is taken for gone, and its request is cancelled.
 /// </summary>
 internal sealed class SseWriter : IDisposable
 {
     private readonly HttpContext _context;
     private readonly PipeWriter _body;
     private readonly Utf8JsonWriter _json;
+    private readonly ServerMeters _meters;
+    private readonly TimeProvider _clock;
+    private readonly TimeSpan _patience;
+    private long? _written;
 
     /// <summary>Starts the response: from here on errors can only be told inside the stream.</summary>
     public SseWriter(HttpContext context)
     {
         _context = context;
+        _meters = context.RequestServices.GetRequiredService<ServerMeters>();
+        _clock = context.RequestServices.GetRequiredService<TimeProvider>();
+        _patience = context.RequestServices.GetRequiredService<ServerOptions>().StalledReaderTimeout;
         HttpResponse response = context.Response;
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-cache";
@@ -38,6 +48,10 @@ internal sealed class SseWriter : IDisposable
         _json.Reset();
         Put("\n\n"u8);
         await FlushAsync();
+        long now = _clock.GetTimestamp();
+        if (_written is { } before)
+            _meters.EventGap(_clock.GetElapsedTime(before, now));
+        _written = now;
     }
 
     /// <summary>Says that the stream is complete.</summary>
@@ -63,5 +77,27 @@ internal sealed class SseWriter : IDisposable
         _body.Advance(bytes.Length);
     }
 
-    private async Task FlushAsync() => await _body.FlushAsync(_context.RequestAborted);
+    private async Task FlushAsync()
+    {
+        ValueTask<FlushResult> flush = _body.FlushAsync(_context.RequestAborted);
+        if (flush.IsCompletedSuccessfully)
+        {
+            _ = flush.Result;
+            return;
+        }
+
+        Task<FlushResult> written = flush.AsTask();
+        try
+        {
+            await written.WaitAsync(_patience, _clock);
+        }
+        catch (TimeoutException e)
+        {
+            _meters.ReaderStalled();
+            RequestReport.Of(_context).Failed("stalled_reader");
+            _context.Abort();
+            await written.ContinueWith(static _ => { }, TaskScheduler.Default);
+            throw new OperationCanceledException("the client does not read", e, _context.RequestAborted);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Sluice.Core;
+using Sluice.Server.Http;
 
 namespace Sluice.Server.OpenAI;
 
@@ -12,6 +13,7 @@ internal static class ErrorResponses
         RequestException e => Invalid(StatusOf(e.Code), e.Message, e.Parameter, e.Code),
         TemplateException e => Invalid(400, $"the chat template refused the messages: {e.Message}", "messages", "template_error"),
         TokenizerException e => Invalid(400, e.Message, null, "tokenizer_error"),
+        RefusedException e => (e.Status, Body(e.Message, e.Type, code: e.Code)),
         BadHttpRequestException e => OfStatus(e.StatusCode),
         EngineException { Failure: EngineFailure.Overloaded } e => (429, Body(e.Message, "rate_limit_error", code: "overloaded")),
         EngineException { Failure: EngineFailure.ShuttingDown } e => (503, Body(e.Message, "server_error", code: "shutting_down")),
@@ -36,7 +38,7 @@ internal static class ErrorResponses
     public static async Task WriteAsync(HttpContext context, int status, ErrorBody body)
     {
         context.Response.StatusCode = status;
-        if (status is 429 or 503)
+        if ((status is 429 or 503) && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
         await context.Response.WriteAsJsonAsync(body, OpenAIJson.Readable.ErrorBody);
     }

@@ -5,6 +5,7 @@ using Sluice.Core;
 using Sluice.Engine;
 using Sluice.Engine.Text;
 using Sluice.Server.Http;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.OpenAI;
 
@@ -56,20 +57,8 @@ internal sealed class TextRelay
         }
     }
 
-    /// <summary>Notes in the log what a request took.</summary>
-    public void Log(TextCompletion completion)
-    {
-        GenerationUsage usage = completion.Usage;
-        _log.Finished(
-            _context.TraceIdentifier,
-            _context.Request.Path,
-            usage.PromptTokens,
-            usage.OutputTokens,
-            FinishReasonOf(completion),
-            usage.QueueTime.TotalMilliseconds,
-            usage.PrefillTime.TotalMilliseconds,
-            usage.DecodeTime.TotalMilliseconds);
-    }
+    /// <summary>Notes what a request took.</summary>
+    public void Log(TextCompletion completion) => RequestReport.Of(_context).Finished(completion);
 
     /// <summary>The API's word for how a text ended.</summary>
     public static string FinishReasonOf(TextCompletion completion) => completion.Reason == FinishReason.Length ? "length" : "stop";
