@@ -44,6 +44,12 @@ public static class SluiceServer
         // What these say is said better by ServerLog, and Kestrel reports every stream that is broken off on purpose as an error.
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Critical);
+        builder.Logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "yyyy-MM-dd'T'HH:mm:ss.fff'Z' ";
+            console.UseUtcTimestamp = true;
+        });
         configure?.Invoke(builder);
 
         WebApplication app = builder.Build();

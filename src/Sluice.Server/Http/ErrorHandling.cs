@@ -20,7 +20,11 @@ internal sealed class ErrorHandling
         {
             await next(context);
             if (context.Response is { HasStarted: false, StatusCode: >= 400, ContentType: null } response)
-                await WriteAsync(context, ErrorResponses.OfStatus(response.StatusCode));
+            {
+                var error = ErrorResponses.OfStatus(response.StatusCode);
+                RequestReport.Of(context).Failed(error.Body.Error.Code ?? "error");
+                await WriteAsync(context, error);
+            }
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
