@@ -4,10 +4,7 @@ namespace Sluice.Engine;
 /// <param name="Accepting">Whether it takes requests: false when it is draining, has stopped or has failed.</param>
 /// <param name="Running">Sequences that take part in steps.</param>
 /// <param name="Waiting">Requests that wait.</param>
-/// <param name="Pages">KV pages there are.</param>
-/// <param name="FreePages">KV pages nobody holds.</param>
-/// <param name="Slots">State slots there are.</param>
-/// <param name="FreeSlots">State slots nobody holds.</param>
 /// <param name="Steps">Steps made since the start.</param>
-public readonly record struct EngineStatus(
-    bool Accepting, int Running, int Waiting, int Pages, int FreePages, int Slots, int FreeSlots, long Steps);
+/// <param name="Preemptions">Sequences put back to wait for memory or for higher priorities, since the start.</param>
+/// <param name="Cache">Memory and prefix cache.</param>
+public readonly record struct EngineStatus(bool Accepting, int Running, int Waiting, long Steps, long Preemptions, CacheUse Cache);

@@ -248,7 +248,7 @@ public sealed class InferenceEngineTests
     {
         EngineStatus status = engine.Status;
         Assert.Equal((0, 0), (status.Running, status.Waiting));
-        Assert.Equal((status.Pages, status.Slots), (status.FreePages, status.FreeSlots));
+        Assert.Equal((0, 0), (status.Cache.SequencePages, status.Cache.SequenceSlots));
     }
 
     private static async Task<List<int>> Collect(GenerationStream stream)

@@ -114,7 +114,7 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         for (int waited = 0; ; waited += 10)
         {
             EngineStatus status = Engine.Status;
-            if (status is { Running: 0, Waiting: 0 } && status.FreePages == status.Pages && status.FreeSlots == status.Slots)
+            if (status is { Running: 0, Waiting: 0, Cache: { SequencePages: 0, SequenceSlots: 0 } })
                 return;
             Assert.True(waited < withinMs, $"still busy: {status}");
             await Task.Delay(10);

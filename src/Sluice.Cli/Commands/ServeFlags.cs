@@ -15,10 +15,10 @@ internal sealed class ServeFlags
         Add("Model", "--model", "DIR", "Model folder (Hugging Face layout). Default: the demonstration model that comes with the program.", "-m");
         Add("Host", "--host", "ADDRESS", "Address to listen on. Default: 127.0.0.1, this machine alone.");
         Add("Port", "--port", "N", "Port; 0 takes a free one. Default: 8080.");
-        Add("MaxSequences", "--max-sequences", "N", "Requests that run at a time, memory permitting; others wait. Default: 32.");
+        Add("MaxSequences", "--max-sequences", "N", "Requests that run at a time, memory permitting; others wait. Default: 64.");
         Add("Threads", "--threads", "N", "Threads for computing. Default: one per physical core.", "-t");
         Add("LoadWorkers", "--load-workers", "N", "Tensors loaded at the same time. Default: one per core, 16 at most.");
-        Add("Memory", "--memory", "SIZE", "Memory for KV pages and states, for example 8GiB. Default: half of what is free after the weights.");
+        Add("Memory", "--memory", "SIZE", "Memory for KV pages and states, for example 8GiB. Default: what is free after the weights, less an eighth.");
         Add("ApiKeyFile", "--api-key-file", "FILE", "Keys, one a line: NAME KEY [rpm=N] [concurrent=N] [group=NAME]; KEY may be sha256:HEX.");
         Add("AllowedHosts", "--allowed-hosts", "NAMES", "Further names this server may be called by in Host, with commas between.");
         Add("CorsOrigins", "--cors-origins", "ORIGINS", "Origins whose pages may use the API from a browser, with commas between. Default: none.");

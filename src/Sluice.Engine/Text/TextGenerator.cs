@@ -39,6 +39,10 @@ public sealed class TextGenerator
                 MaxTokens = request.MaxTokens,
                 Sampling = request.Sampling,
                 StopTokens = stopTokens,
+                Structure = request.Structure,
+                CacheSalt = request.CacheSalt,
+                Client = request.Client,
+                Priority = request.Priority,
             },
             cancellation);
         return new TextStream(tokens, Tokenizer, stops, stopTokens, request.Sampling.WantsLogprobs);

@@ -30,6 +30,7 @@ internal sealed class AccessControl
 
         Client client = _keys.Find(context.Request.Headers) ?? throw RefusedException.Unauthorized();
         context.Features.Set(client.Identity);
+        context.User = client.Principal;
         RequestReport.Of(context).Client = client.Identity.Name;
         using RateLimitLease? place = endpoint?.GetMetadata<DisableRateLimitingAttribute>() is null ? client.Enter() : null;
         await next(context);

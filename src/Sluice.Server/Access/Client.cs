@@ -1,4 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Security.Claims;
+using System.Security.Principal;
 using System.Threading.RateLimiting;
 using Sluice.Server.Http;
 
@@ -15,11 +17,15 @@ internal sealed class Client : IDisposable
     public Client(ApiKey key)
     {
         Identity = new ClientIdentity(key.Name, key.CacheSalt);
+        Principal = new ClaimsPrincipal(new GenericIdentity(key.Name, "ApiKey"));
         _rate = key.RequestsPerMinute is { } rate ? CreateRate(rate) : null;
         _concurrency = key.MaxConcurrentRequests is { } most ? new ConcurrencyLimiter(new ConcurrencyLimiterOptions { PermitLimit = most }) : null;
     }
 
     public ClientIdentity Identity { get; }
+
+    /// <summary>The same, as ASP.NET Core knows users.</summary>
+    public ClaimsPrincipal Principal { get; }
 
     /// <summary>Counts a request; the lease, if there is one, is held while the request runs.</summary>
     /// <exception cref="RefusedException">A limit is reached.</exception>

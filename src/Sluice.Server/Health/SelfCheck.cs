@@ -46,7 +46,7 @@ internal sealed class SelfCheck
         using var limit = new CancellationTokenSource(Patience, _clock);
         try
         {
-            GenerationStream stream = _engine.Submit(new GenerationRequest { Prompt = [0], MaxTokens = 1, Sampling = SamplingOptions.Greedy }, limit.Token);
+            GenerationStream stream = _engine.Submit(new GenerationRequest { Prompt = [0], MaxTokens = 1, Sampling = SamplingOptions.Greedy, CacheSalt = "sluice-self-check" }, limit.Token);
             Completion completion = await stream.Completion.WaitAsync(limit.Token);
             return completion.Reason is FinishReason.Stop or FinishReason.Length;
         }

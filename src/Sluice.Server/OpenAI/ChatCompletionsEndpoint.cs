@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Sluice.Core;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
 using Sluice.Server.Http;
 using Sluice.Text;
 
@@ -35,6 +36,7 @@ internal sealed class ChatCompletionsEndpoint
         }
 
         ChatTemplate template = _model.Chat ?? throw new RequestException("the model has no chat template; use /v1/completions", "messages", "unsupported_value");
+        var client = ClientIdentity.Of(context);
         await using TextStream text = _model.Generator.Generate(
             new TextRequest
             {
@@ -42,6 +44,8 @@ internal sealed class ChatCompletionsEndpoint
                 MaxTokens = request.MaxTokens,
                 Sampling = request.Sampling,
                 Stop = request.Stop,
+                CacheSalt = client.CacheSalt,
+                Client = client.Name,
             },
             context.RequestAborted);
         var relay = new TextRelay(context, text, _log);

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
 using Sluice.Server.Http;
 
 namespace Sluice.Server.OpenAI;
@@ -32,8 +33,17 @@ internal sealed class CompletionsEndpoint
             request = CompletionRequest.Read(fields, _model.Defaults, _model.Generator.Tokenizer);
         }
 
+        var client = ClientIdentity.Of(context);
         await using TextStream text = _model.Generator.Generate(
-            new TextRequest { Prompt = request.Prompt, MaxTokens = request.MaxTokens, Sampling = request.Sampling, Stop = request.Stop },
+            new TextRequest
+            {
+                Prompt = request.Prompt,
+                MaxTokens = request.MaxTokens,
+                Sampling = request.Sampling,
+                Stop = request.Stop,
+                CacheSalt = client.CacheSalt,
+                Client = client.Name,
+            },
             context.RequestAborted);
         var relay = new TextRelay(context, text, _log);
         var answer = new Answer($"cmpl-{Guid.NewGuid():N}", _clock.GetUtcNow().ToUnixTimeSeconds(), _model.Id, request);
