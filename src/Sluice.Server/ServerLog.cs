@@ -11,10 +11,10 @@ internal static partial class ServerLog
     [LoggerMessage(1, LogLevel.Information, "serving {Model} at {Address}")]
     public static partial void Serving(this ILogger log, string model, string address);
 
-    [LoggerMessage(2, LogLevel.Information, "{RequestId} {Client} {Method} {Route} {Status} in {ElapsedMs:F0} ms, {Outcome}: {PromptTokens} prompt + {OutputTokens} output tokens; queued {QueueMs:F0} ms, prefill {PrefillMs:F0} ms, decode {DecodeMs:F0} ms")]
+    [LoggerMessage(2, LogLevel.Information, "{RequestId} {Client} {Method} {Route} {Status} in {ElapsedMs:F0} ms, {Outcome}: {PromptTokens} prompt ({CachedTokens} cached) + {OutputTokens} output tokens; queued {QueueMs:F0} ms, prefill {PrefillMs:F0} ms, decode {DecodeMs:F0} ms")]
     public static partial void Generated(
         this ILogger log, string requestId, string client, string method, string route, int status, double elapsedMs, string outcome,
-        int promptTokens, int outputTokens, double queueMs, double prefillMs, double decodeMs);
+        int promptTokens, int cachedTokens, int outputTokens, double queueMs, double prefillMs, double decodeMs);
 
     [LoggerMessage(EventId = 3, Message = "{RequestId} {Client} {Method} {Route} {Status} in {ElapsedMs:F0} ms, {Outcome}")]
     public static partial void Answered(

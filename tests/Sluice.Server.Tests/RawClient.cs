@@ -21,7 +21,7 @@ internal sealed class RawClient : IDisposable
         return client;
     }
 
-    /// <summary>Sends one request and reads until the server closes, or <paramref name="patience"/> is over.</summary>
+    /// <summary>Sends one request and reads until the server closes, or the patience is over.</summary>
     public static async Task<string> SendAsync(TestServer server, string request, int patienceMs = 5000)
     {
         using RawClient client = await ConnectAsync(server);

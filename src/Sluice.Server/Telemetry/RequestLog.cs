@@ -56,8 +56,8 @@ internal sealed class RequestLog
         if (report.Usage is { } usage)
         {
             _log.Generated(
-                id, report.Client, method, route, status, elapsed.TotalMilliseconds, report.Outcome, usage.PromptTokens, usage.OutputTokens,
-                usage.QueueTime.TotalMilliseconds, usage.PrefillTime.TotalMilliseconds, usage.DecodeTime.TotalMilliseconds);
+                id, report.Client, method, route, status, elapsed.TotalMilliseconds, report.Outcome,
+                usage.PromptTokens, usage.CachedTokens, usage.OutputTokens, usage.QueueTime.TotalMilliseconds, usage.PrefillTime.TotalMilliseconds, usage.DecodeTime.TotalMilliseconds);
             return;
         }
 

@@ -44,7 +44,10 @@ internal sealed class RequestReport
                     Usage.OutputTokens + usage.OutputTokens,
                     Longer(Usage.QueueTime, usage.QueueTime),
                     Longer(Usage.PrefillTime, usage.PrefillTime),
-                    Longer(Usage.DecodeTime, usage.DecodeTime));
+                    Longer(Usage.DecodeTime, usage.DecodeTime))
+                {
+                    Prefix = Usage.Prefix,
+                };
             Outcome = completion.Reason switch
             {
                 FinishReason.Stop => "stop",
