@@ -63,9 +63,15 @@ internal static class ApiDescription
         ];
         foreach (IEndpointConventionBuilder route in routes)
         {
+            // The page's own assets come marked as open to all; who may see them is decided here.
             route.WithMetadata(new DisableRateLimitingAttribute());
-            if (options.PublicDocs)
-                route.WithMetadata(new AllowAnonymousAttribute());
+            route.Finally(endpoint =>
+            {
+                foreach (object mark in endpoint.Metadata.Where(metadata => metadata is IAllowAnonymous).ToArray())
+                    endpoint.Metadata.Remove(mark);
+                if (options.PublicDocs)
+                    endpoint.Metadata.Add(new AllowAnonymousAttribute());
+            });
         }
 
         routes[1].Add(static endpoint =>

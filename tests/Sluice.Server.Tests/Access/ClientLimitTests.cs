@@ -38,6 +38,7 @@ public sealed class ClientLimitTests
         var (response, body) = await server.PostAsync("/v1/chat/completions", TestServer.ChatBody("three"));
         Assert.Equal((429, "concurrency_limit_exceeded"), ((int)response.StatusCode, (string)body["error"]!["code"]!));
         Assert.NotNull(response.Headers.RetryAfter);
+        server.Model.OnForward = null;
         gate.Release(1000);
         _ = await SseReader.ReadChunksAsync(first);
         _ = await SseReader.ReadChunksAsync(second);
