@@ -42,7 +42,8 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         FakeModel? model = null,
         EngineOptions? engineOptions = null,
         SamplingOptions? defaults = null,
-        ChatTemplate? template = null)
+        ChatTemplate? template = null,
+        string? key = null)
     {
         model ??= EchoModel.Create();
         var server = new TestServer(model, new InferenceEngine(model, engineOptions ?? new EngineOptions { DrainTimeout = TimeSpan.FromSeconds(5) }));
@@ -64,6 +65,8 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
             });
         await server.App.StartAsync();
         server.Http.BaseAddress = new Uri(server.App.Urls.Single());
+        if (key is not null)
+            server.Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
         return server;
     }
 
@@ -79,6 +82,25 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         var (response, body) = await PostAsync("/v1/chat/completions", ChatBody(message, more));
         Assert.True(response.IsSuccessStatusCode, body.ToJsonString());
         return body;
+    }
+
+    /// <summary>Gets, and returns the whole text.</summary>
+    public async Task<(int Status, string Text)> GetAsync(string path)
+    {
+        using HttpResponseMessage response = await Http.GetAsync(new Uri(path, UriKind.Relative));
+        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>Waits until a line of the log has these words; what is told of a request is told when it has ended, maybe after its client knows.</summary>
+    public async Task<string> LoggedAsync(params string[] words)
+    {
+        for (int waited = 0; ; waited += 10)
+        {
+            if (Log.FirstOrDefault(line => words.All(word => line.Contains(word, StringComparison.Ordinal))) is { } found)
+                return found;
+            Assert.True(waited < 5000, $"not logged: {string.Join(" ... ", words)}\n{string.Join('\n', Log)}");
+            await Task.Delay(10);
+        }
     }
 
     /// <summary>Posts and returns as soon as the headers are here.</summary>

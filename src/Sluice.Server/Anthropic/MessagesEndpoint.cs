@@ -1,9 +1,10 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
+using Sluice.Server.Access;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.Anthropic;
 
@@ -12,20 +13,18 @@ internal sealed class MessagesEndpoint
 {
     private readonly ChatService _chat;
     private readonly ServerOptions _options;
-    private readonly ILogger _log;
 
-    public MessagesEndpoint(ChatService chat, ServerOptions options, ILogger log)
+    public MessagesEndpoint(ChatService chat, ServerOptions options)
     {
         _chat = chat;
         _options = options;
-        _log = log;
     }
 
     public async Task HandleAsync(HttpContext context)
     {
         MessagesRequest request = await ReadAsync(context, isCount: false);
         ChatPrompt prompt = _chat.Render(request.Call, context.RequestAborted);
-        await using AnswerSet answers = _chat.Start(request.Call, prompt, context.RequestAborted);
+        await using AnswerSet answers = _chat.Start(request.Call, prompt, ClientIdentity.Of(context), context.RequestAborted);
         var message = new Message($"msg_{Guid.NewGuid():N}", _chat.Model.Id, [], new MessageUsage(prompt.Tokens.Count, 0, 0, 0));
         if (request.Stream)
             await StreamAsync(context, answers, message);
@@ -51,7 +50,7 @@ internal sealed class MessagesEndpoint
     private async Task RespondAsync(HttpContext context, AnswerSet answers, Message message)
     {
         Answer answer = (await answers.CollectAsync())[0];
-        _log.Finished(context, answers);
+        RequestReport.Of(context).Finished(answers);
         await context.Response.WriteAsJsonAsync(
             message with
             {
@@ -70,7 +69,7 @@ internal sealed class MessagesEndpoint
         await stream.BeginAsync();
         await StreamRelay.RunAsync(context, _options.KeepAliveInterval, stream, answers.Single, stream.AddAsync, async () =>
         {
-            _log.Finished(context, answers);
+            RequestReport.Of(context).Finished(answers);
             await stream.EndAsync(answers.Single.End);
         });
     }

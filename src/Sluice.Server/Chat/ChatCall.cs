@@ -24,6 +24,9 @@ internal sealed record ChatCall
 
     public AnswerFormat Format { get; init; } = AnswerFormat.Text;
 
+    /// <summary>Whether the prompt ends where the answer is to begin.</summary>
+    public bool AwaitsAnswer { get; init; } = true;
+
     /// <summary>Beginnings of the conversation that will come again.</summary>
     public IReadOnlyList<CacheMark> CacheMarks { get; init; } = [];
 

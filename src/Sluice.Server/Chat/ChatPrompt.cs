@@ -21,9 +21,9 @@ internal sealed record ChatPrompt(IReadOnlyList<int> Tokens, PromptStructure? St
             call,
             clock,
             cancellation);
-        IReadOnlyList<PromptSegment> segments = renderer.Render((JsonArray)call.Messages.DeepClone(), awaitsAnswer: true);
+        IReadOnlyList<PromptSegment> segments = renderer.Render((JsonArray)call.Messages.DeepClone(), call.AwaitsAnswer);
         int[] tokens = model.Generator.Tokenizer.Encode(segments);
-        PromptStructure? structure = PromptStructure.Find(tokens, model.Generator.Tokenizer);
+        PromptStructure? structure = PromptStructure.Find(tokens, model.Generator.Tokenizer, call.AwaitsAnswer);
         if (call.CacheMarks.Count > 0)
             structure = (structure ?? new PromptStructure()) with { Breakpoints = Breakpoints(call, renderer, tokens) };
         return new ChatPrompt(tokens, structure, model.Output.StartsInReasoning(segments));

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Sluice.Constraints;
 using Sluice.Core;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
 using Sluice.Server.Anthropic;
 using Sluice.Text.Output;
 
@@ -41,10 +42,10 @@ internal sealed class ChatService
     /// <summary>Queues a call; its answers come through the set.</summary>
     /// <exception cref="RequestException">It asks for what cannot be done.</exception>
     /// <exception cref="EngineException">The queue is full, or the engine takes no more requests.</exception>
-    public AnswerSet Start(ChatCall call, CancellationToken cancellation) => Start(call, Render(call, cancellation), cancellation);
+    public AnswerSet Start(ChatCall call, ClientIdentity client, CancellationToken cancellation) => Start(call, Render(call, cancellation), client, cancellation);
 
     /// <summary>Queues a call whose prompt is rendered already.</summary>
-    public AnswerSet Start(ChatCall call, ChatPrompt prompt, CancellationToken cancellation)
+    public AnswerSet Start(ChatCall call, ChatPrompt prompt, ClientIdentity client, CancellationToken cancellation)
     {
         IReadOnlyList<TextStream> texts = Model.Generator.GenerateMany(
             new TextRequest
@@ -56,6 +57,8 @@ internal sealed class ChatService
                 Structure = prompt.Structure,
                 Constraint = Compile(call, prompt, cancellation),
                 CacheKey = call.CacheKey,
+                CacheSalt = client.CacheSalt,
+                Client = client.Name,
             },
             call.Choices,
             cancellation);
@@ -65,13 +68,13 @@ internal sealed class ChatService
     }
 
     /// <summary>Queues texts as they are, each <paramref name="choices"/> times; all that comes is content.</summary>
-    public AnswerSet StartRaw(IEnumerable<TextRequest> requests, int choices, CancellationToken cancellation)
+    public AnswerSet StartRaw(IEnumerable<TextRequest> requests, int choices, ClientIdentity client, CancellationToken cancellation)
     {
         var texts = new List<TextStream>();
         try
         {
             foreach (TextRequest request in requests)
-                texts.AddRange(Model.Generator.GenerateMany(request, choices, cancellation));
+                texts.AddRange(Model.Generator.GenerateMany(request with { CacheSalt = client.CacheSalt, Client = client.Name }, choices, cancellation));
             return new AnswerSet(texts.Select(text => new AnswerStream(text, new OutputParser(OutputFormat.Plain, PlainOptions))));
         }
         catch

@@ -1,9 +1,10 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.Ollama;
 
@@ -12,13 +13,11 @@ internal sealed class OllamaEndpoint
 {
     private readonly ChatService _chat;
     private readonly ServerOptions _options;
-    private readonly ILogger _log;
 
-    public OllamaEndpoint(ChatService chat, ServerOptions options, ILogger log)
+    public OllamaEndpoint(ChatService chat, ServerOptions options)
     {
         _chat = chat;
         _options = options;
-        _log = log;
     }
 
     public Task ChatAsync(HttpContext context) => HandleAsync(context, OllamaRequest.ReadChat, new ChatLines(_chat));
@@ -42,8 +41,8 @@ internal sealed class OllamaEndpoint
         }
 
         await using AnswerSet answers = request.Raw is { } raw
-            ? _chat.StartRaw([RawText(raw, call)], 1, context.RequestAborted)
-            : _chat.Start(call, context.RequestAborted);
+            ? _chat.StartRaw([RawText(raw, call)], 1, ClientIdentity.Of(context), context.RequestAborted)
+            : _chat.Start(call, ClientIdentity.Of(context), context.RequestAborted);
         if (request.Stream)
             await StreamAsync(context, answers, lines);
         else
@@ -62,7 +61,7 @@ internal sealed class OllamaEndpoint
     private async Task RespondAsync(HttpContext context, AnswerSet answers, Lines lines)
     {
         Answer answer = (await answers.CollectAsync())[0];
-        _log.Finished(context, answers);
+        RequestReport.Of(context).Finished(answers);
         OllamaAnswer line = lines.Line(
             answer.Content, answer.Reasoning.Length > 0 ? answer.Reasoning : null, [.. answer.Calls.Select(OllamaCall.Of)]);
         await context.Response.WriteAsJsonAsync(line.End(answer.End), OllamaJson.Readable.OllamaAnswer);
@@ -76,7 +75,7 @@ internal sealed class OllamaEndpoint
         await StreamRelay.RunAsync(context, _options.KeepAliveInterval, writer, answers.Single, AddAsync, async () =>
         {
             await WriteCallsAsync();
-            _log.Finished(context, answers);
+            RequestReport.Of(context).Finished(answers);
             await WriteAsync(lines.Line("", null, []).End(answers.Single.End));
         });
 

@@ -1,9 +1,10 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.OpenAI;
 
@@ -12,13 +13,11 @@ internal sealed class ChatCompletionsEndpoint
 {
     private readonly ChatService _chat;
     private readonly ServerOptions _options;
-    private readonly ILogger _log;
 
-    public ChatCompletionsEndpoint(ChatService chat, ServerOptions options, ILogger log)
+    public ChatCompletionsEndpoint(ChatService chat, ServerOptions options)
     {
         _chat = chat;
         _options = options;
-        _log = log;
     }
 
     public async Task HandleAsync(HttpContext context)
@@ -31,7 +30,7 @@ internal sealed class ChatCompletionsEndpoint
             request = ChatRequest.Read(fields, _chat.Model);
         }
 
-        await using AnswerSet answers = _chat.Start(request.Call, context.RequestAborted);
+        await using AnswerSet answers = _chat.Start(request.Call, ClientIdentity.Of(context), context.RequestAborted);
         var shape = new Shape($"chatcmpl-{Guid.NewGuid():N}", _chat.Clock.GetUtcNow().ToUnixTimeSeconds(), _chat.Model.Id, request);
         if (request.Stream)
             await StreamAsync(context, answers, shape);
@@ -42,7 +41,7 @@ internal sealed class ChatCompletionsEndpoint
     private async Task RespondAsync(HttpContext context, AnswerSet answers, Shape shape)
     {
         Answer[] all = await answers.CollectAsync();
-        _log.Finished(context, answers);
+        RequestReport.Of(context).Finished(answers);
         ChatChoice[] choices =
         [
             .. all.Select((answer, index) =>
@@ -76,7 +75,7 @@ internal sealed class ChatCompletionsEndpoint
 
         async Task FinishAsync()
         {
-            _log.Finished(context, answers);
+            RequestReport.Of(context).Finished(answers);
             if (shape.Request.IncludeUsage)
                 await Write(shape.Chunk() with { Usage = Usage.Of(TokenUsage.OfAll(answers.Answers, begun.Length)) });
             await events.WriteDoneAsync();

@@ -1,9 +1,10 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
+using Sluice.Server.Telemetry;
 using Sluice.Text;
 
 namespace Sluice.Server.OpenAI;
@@ -13,13 +14,11 @@ internal sealed class CompletionsEndpoint
 {
     private readonly ChatService _chat;
     private readonly ServerOptions _options;
-    private readonly ILogger _log;
 
-    public CompletionsEndpoint(ChatService chat, ServerOptions options, ILogger log)
+    public CompletionsEndpoint(ChatService chat, ServerOptions options)
     {
         _chat = chat;
         _options = options;
-        _log = log;
     }
 
     public async Task HandleAsync(HttpContext context)
@@ -33,7 +32,7 @@ internal sealed class CompletionsEndpoint
             request = CompletionRequest.Read(fields, _chat.Model.Defaults, tokenizer);
         }
 
-        await using AnswerSet answers = _chat.StartRaw(Texts(request), request.Choices, context.RequestAborted);
+        await using AnswerSet answers = _chat.StartRaw(Texts(request), request.Choices, ClientIdentity.Of(context), context.RequestAborted);
         var shape = new Shape($"cmpl-{Guid.NewGuid():N}", _chat.Clock.GetUtcNow().ToUnixTimeSeconds(), _chat.Model.Id, request, tokenizer);
         if (request.Stream)
             await StreamAsync(context, answers, shape);
@@ -53,7 +52,7 @@ internal sealed class CompletionsEndpoint
     private async Task RespondAsync(HttpContext context, AnswerSet answers, Shape shape)
     {
         Answer[] all = await answers.CollectAsync();
-        _log.Finished(context, answers);
+        RequestReport.Of(context).Finished(answers);
         CompletionChoice[] choices =
         [
             .. all.Select((answer, index) =>
@@ -82,7 +81,7 @@ internal sealed class CompletionsEndpoint
                 : new CompletionChoice(next.Index, "") { FinishReason = answers.Answers[next.Index].End.FinishReason })),
             async () =>
             {
-                _log.Finished(context, answers);
+                RequestReport.Of(context).Finished(answers);
                 if (shape.Request.IncludeUsage)
                     await Write(shape.Part() with { Usage = Usage.Of(TokenUsage.OfAll(answers.Answers, shape.Request.Choices)) });
                 await events.WriteDoneAsync();

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using Sluice.Core;
 using Sluice.Server.Anthropic;
+using Sluice.Server.Http;
 using Sluice.Server.Ollama;
 
 namespace Sluice.Server.OpenAI;
@@ -14,6 +15,7 @@ internal static class ErrorResponses
         RequestException e => Invalid(StatusOf(e.Code), e.Message, e.Parameter, e.Code),
         TemplateException e => Invalid(400, $"the chat template refused the messages: {e.Message}", "messages", "template_error"),
         TokenizerException e => Invalid(400, e.Message, null, "tokenizer_error"),
+        RefusedException e => (e.Status, Body(e.Message, e.Type, code: e.Code)),
         BadHttpRequestException e => OfStatus(e.StatusCode),
         EngineException { Failure: EngineFailure.Overloaded } e => (429, Body(e.Message, "rate_limit_error", code: "overloaded")),
         EngineException { Failure: EngineFailure.ShuttingDown } e => (503, Body(e.Message, "server_error", code: "shutting_down")),
@@ -38,7 +40,7 @@ internal static class ErrorResponses
     public static async Task WriteAsync(HttpContext context, int status, ErrorBody body)
     {
         context.Response.StatusCode = status;
-        if (status is 429 or 503)
+        if ((status is 429 or 503) && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
         if (context.Request.Path.StartsWithSegments("/v1/messages", StringComparison.OrdinalIgnoreCase))
             await context.Response.WriteAsJsonAsync(AnthropicError.Of(status, body.Error.Message, context.TraceIdentifier), AnthropicJson.Readable.AnthropicError);

@@ -1,11 +1,12 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 using Sluice.Core;
+using Sluice.Server.Access;
 using Sluice.Server.Chat;
 using Sluice.Server.Http;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.Responses;
 
@@ -20,14 +21,12 @@ internal sealed class ResponsesEndpoint
     private readonly ChatService _chat;
     private readonly ResponseStore _store;
     private readonly ServerOptions _options;
-    private readonly ILogger _log;
 
-    public ResponsesEndpoint(ChatService chat, ResponseStore store, ServerOptions options, ILogger log)
+    public ResponsesEndpoint(ChatService chat, ResponseStore store, ServerOptions options)
     {
         _chat = chat;
         _store = store;
         _options = options;
-        _log = log;
     }
 
     public async Task CreateAsync(HttpContext context)
@@ -41,7 +40,7 @@ internal sealed class ResponsesEndpoint
         }
 
         JsonArray conversation = Conversation(context, request);
-        await using AnswerSet answers = _chat.Start(request.Call with { Messages = WithInstructions(conversation, request) }, context.RequestAborted);
+        await using AnswerSet answers = _chat.Start(request.Call with { Messages = WithInstructions(conversation, request) }, ClientIdentity.Of(context), context.RequestAborted);
         if (request.Stream)
             await StreamAsync(context, request, conversation, answers);
         else
@@ -57,7 +56,7 @@ internal sealed class ResponsesEndpoint
     public Task DeleteAsync(HttpContext context)
     {
         string id = Id(context);
-        return _store.Remove(ClientIdentity.Of(context), id)
+        return _store.Remove(ClientIdentity.Of(context).Name, id)
             ? context.Response.WriteAsJsonAsync(new DeletedResponse(id), ResponsesJson.Readable.DeletedResponse)
             : throw NotFound("id");
     }
@@ -101,13 +100,13 @@ internal sealed class ResponsesEndpoint
     {
         AnswerEnd end = answers.Single.End;
         await output.EndAsync(end);
-        _log.Finished(context, answers);
+        RequestReport.Of(context).Finished(answers);
         Response response = request.Begin.End(end, output.Items);
         if (request.Store)
         {
             conversation.Add((JsonNode)output.ToMessage());
             _store.Add(
-                ClientIdentity.Of(context),
+                ClientIdentity.Of(context).Name,
                 response.Id,
                 new StoredResponse(
                     JsonSerializer.SerializeToUtf8Bytes(response, ResponsesJson.Readable.Response),
@@ -137,7 +136,7 @@ internal sealed class ResponsesEndpoint
     }
 
     private StoredResponse Find(HttpContext context, string id, string parameter) =>
-        _store.Find(ClientIdentity.Of(context), id) ?? throw NotFound(parameter);
+        _store.Find(ClientIdentity.Of(context).Name, id) ?? throw NotFound(parameter);
 
     private static JsonArray Parse(byte[] kept) => (JsonArray)JsonNode.Parse(kept, nodeOptions: null, Kept)!;
 
