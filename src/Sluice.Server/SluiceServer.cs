@@ -145,35 +145,49 @@ public static class SluiceServer
             .Describe(chat, new Described("Answers a chat", "Generation", typeof(ChatBody), typeof(ChatCompletion), Streams: true));
         app.MapPost("/v1/completions", completions).Generates(GenerationOperation.TextCompletion)
             .Describe(completions, new Described("Continues a text", "Generation", typeof(CompletionBody), typeof(CompletionResponse), Streams: true));
-        app.MapPost("/v1/embeddings", static Task (HttpContext _) => throw new RequestException("there are no embeddings here: the model writes text", null, "not_found"));
+        RequestDelegate embeddings = static _ => throw new RequestException("there are no embeddings here: the model writes text", null, "not_found");
+        app.MapPost("/v1/embeddings", embeddings)
+            .Describe(embeddings, new Described("Says that there are no embeddings", "Generation", typeof(EmbeddingsBody)));
     }
 
     private static void MapResponses(WebApplication app, ChatService chat, ServerOptions options)
     {
         var responses = new ResponsesEndpoint(chat, new ResponseStore(chat.Clock), options);
-        app.MapPost("/v1/responses", responses.CreateAsync).Generates(GenerationOperation.Chat);
-        app.MapGet("/v1/responses/{id}", responses.RetrieveAsync).DisableRateLimiting();
-        app.MapDelete("/v1/responses/{id}", responses.DeleteAsync).DisableRateLimiting();
-        app.MapGet("/v1/responses/{id}/input_items", responses.ListInputAsync).DisableRateLimiting();
+        app.MapPost("/v1/responses", responses.CreateAsync).Generates(GenerationOperation.Chat)
+            .Describe(responses.CreateAsync, new Described("Answers input, and keeps the answer", "Responses", typeof(ResponseBody), typeof(Response), Streams: true));
+        app.MapGet("/v1/responses/{id}", responses.RetrieveAsync).DisableRateLimiting()
+            .Describe(responses.RetrieveAsync, new Described("Retrieves a response that is kept", "Responses", Answer: typeof(Response)));
+        app.MapDelete("/v1/responses/{id}", responses.DeleteAsync).DisableRateLimiting()
+            .Describe(responses.DeleteAsync, new Described("Forgets a response", "Responses", Answer: typeof(DeletedResponse)));
+        app.MapGet("/v1/responses/{id}/input_items", responses.ListInputAsync).DisableRateLimiting()
+            .Describe(responses.ListInputAsync, new Described("Lists what a response answers", "Responses", Answer: typeof(ResponseItemList)));
     }
 
     private static void MapAnthropic(WebApplication app, ChatService chat, ServerOptions options)
     {
         var messages = new MessagesEndpoint(chat, options);
-        app.MapPost("/v1/messages", messages.HandleAsync).Generates(GenerationOperation.Chat);
-        app.MapPost("/v1/messages/count_tokens", messages.CountAsync);
+        app.MapPost("/v1/messages", messages.HandleAsync).Generates(GenerationOperation.Chat)
+            .Describe(messages.HandleAsync, new Described("Answers a chat, as Anthropic's API does", "Anthropic", typeof(MessagesBody), typeof(Message), Streams: true));
+        app.MapPost("/v1/messages/count_tokens", messages.CountAsync)
+            .Describe(messages.CountAsync, new Described("Counts a chat's tokens", "Anthropic", typeof(MessagesCountBody), typeof(TokenCount)));
     }
 
     private static void MapOllama(WebApplication app, ChatService chat, ServerOptions options)
     {
         var answers = new OllamaEndpoint(chat, options);
-        app.MapPost("/api/chat", answers.ChatAsync).Generates(GenerationOperation.Chat);
-        app.MapPost("/api/generate", answers.GenerateAsync).Generates(GenerationOperation.Chat);
+        app.MapPost("/api/chat", answers.ChatAsync).Generates(GenerationOperation.Chat)
+            .Describe(answers.ChatAsync, new Described("Answers a chat, as Ollama does", "Ollama", typeof(OllamaChatBody), typeof(OllamaAnswer)));
+        app.MapPost("/api/generate", answers.GenerateAsync).Generates(GenerationOperation.Chat)
+            .Describe(answers.GenerateAsync, new Described("Answers a prompt, as Ollama does", "Ollama", typeof(OllamaGenerateBody), typeof(OllamaAnswer)));
         var models = new OllamaModelsEndpoint(chat);
-        app.MapGet("/api/tags", models.TagsAsync).DisableRateLimiting();
-        app.MapGet("/api/ps", models.TagsAsync).DisableRateLimiting();
-        app.MapPost("/api/show", models.ShowAsync).DisableRateLimiting();
-        app.MapGet("/api/version", models.VersionAsync).DisableRateLimiting();
+        app.MapGet("/api/tags", models.TagsAsync).DisableRateLimiting()
+            .Describe(models.TagsAsync, new Described("Lists the model", "Ollama", Answer: typeof(OllamaModelList)));
+        app.MapGet("/api/ps", models.TagsAsync).DisableRateLimiting()
+            .Describe(models.TagsAsync, new Described("Lists the model, which is loaded", "Ollama", Answer: typeof(OllamaModelList)));
+        app.MapPost("/api/show", models.ShowAsync).DisableRateLimiting()
+            .Describe(models.ShowAsync, new Described("Tells about the model", "Ollama", typeof(OllamaShowBody), typeof(OllamaModelShow)));
+        app.MapGet("/api/version", models.VersionAsync).DisableRateLimiting()
+            .Describe(models.VersionAsync, new Described("Tells the API's version", "Ollama", Answer: typeof(OllamaVersion)));
     }
 
     private static void MapTokens(WebApplication app)
