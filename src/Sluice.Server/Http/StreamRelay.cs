@@ -24,6 +24,9 @@ internal static class StreamRelay
     {
         try
         {
+            // The headers need not wait for the first token.
+            await context.Response.StartAsync(context.RequestAborted);
+            await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
             await ForEachAsync(events, keepAlive, parts, write);
             await finish();
         }
