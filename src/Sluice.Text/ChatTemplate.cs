@@ -47,6 +47,12 @@ public sealed class ChatTemplate
     public IReadOnlyDictionary<string, string> SpecialTokens => _tokens;
 
     /// <summary>
+    /// Whether the template reads a variable of this name, other than a built-in: whether an input of this name can mean anything to it.
+    /// </summary>
+    public bool Reads(string variable) =>
+        !Globals.Exists(variable) && (_template.Names.Contains(variable) || (_toolUse?.Names.Contains(variable) ?? false));
+
+    /// <summary>
     /// Reads the template of the model in <paramref name="folder"/>: <c>chat_template.jinja</c>, or else <c>chat_template</c> in
     /// <c>tokenizer_config.json</c>, a string or a list of named templates. Null when the model has none.
     /// </summary>

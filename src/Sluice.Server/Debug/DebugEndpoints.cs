@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Sluice.Core;
 using Sluice.Engine;
+using Sluice.Server.Documentation;
 
 namespace Sluice.Server.Debug;
 
@@ -19,8 +20,11 @@ internal static class DebugEndpoints
     /// </summary>
     public static void MapDebug(this IEndpointRouteBuilder routes, InferenceEngine engine)
     {
-        routes.MapGet("/debug/cache", context => ShowAsync(context, engine));
-        routes.MapPost("/debug/cache/clear", context => ClearAsync(context, engine));
+        RequestDelegate show = context => ShowAsync(context, engine), clear = context => ClearAsync(context, engine);
+        routes.MapGet("/debug/cache", show).DisableRateLimiting()
+            .Describe(show, new Described("Shows the prefix cache", "Operation", Answer: typeof(CacheView)));
+        routes.MapPost("/debug/cache/clear", clear).DisableRateLimiting()
+            .Describe(clear, new Described("Empties the prefix cache", "Operation"));
     }
 
     private static async Task ShowAsync(HttpContext context, InferenceEngine engine)
