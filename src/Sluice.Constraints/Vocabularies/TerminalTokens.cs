@@ -61,6 +61,16 @@ internal sealed class TerminalTokens
         }
     }
 
+    /// <summary>Finds out everything ahead of use.</summary>
+    public void Complete()
+    {
+        for (int state = 0; state < _states.Length; state++)
+        {
+            All(state);
+            Crossings(state);
+        }
+    }
+
     /// <summary>Forgets everything.</summary>
     public void Clear()
     {
@@ -84,6 +94,9 @@ internal sealed class TerminalTokens
         var ids = new List<int>();
         var units = new List<int>();
         ReadOnlySpan<TrieNode> nodes = _vocabulary.Trie.Nodes;
+        ReadOnlySpan<int> table = _dfa.Table;
+        ReadOnlySpan<byte> classes = _dfa.Classes.Map;
+        int classCount = _dfa.Classes.Count;
         Span<int> states = new int[_vocabulary.Trie.MaxDepth + 1];
         Span<int> counts = new int[_vocabulary.Trie.MaxDepth + 1];
         states[0] = start;
@@ -92,16 +105,17 @@ internal sealed class TerminalTokens
         {
             ref readonly TrieNode node = ref nodes[i];
             int from = states[node.Depth - 1];
-            int to = _dfa.Step(from, node.Label);
+            int to = table[(from * classCount) + classes[node.Label]];
             if (to == Dfa.Dead)
             {
                 i = node.End;
                 continue;
             }
 
-            int count = counts[node.Depth - 1] + (from == _unitStart && !_dfa.IsAccepting(to) ? 1 : 0);
             states[node.Depth] = to;
-            counts[node.Depth] = count;
+            int count = 0;
+            if (_unitStart != Dfa.Dead)
+                counts[node.Depth] = count = counts[node.Depth - 1] + (from == _unitStart && !_dfa.IsAccepting(to) ? 1 : 0);
             for (int token = node.Token; token >= 0; token = _vocabulary.Trie.Same(token))
             {
                 all.Add(token);
