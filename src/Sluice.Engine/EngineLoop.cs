@@ -26,6 +26,7 @@ internal sealed partial class EngineLoop
     private readonly StepBatch _batch;
     private readonly List<PlannedSpan> _planned = [];
     private readonly float[] _logits;
+    private readonly ulong[] _allowed;
     private long _steps;
     private long _stepTicks;
     private long _modelTicks;
@@ -44,6 +45,7 @@ internal sealed partial class EngineLoop
         _sampler = new Sampler(model.Config.VocabularySize);
         _batch = new StepBatch(stepTokens);
         _logits = new float[model.Config.VocabularySize];
+        _allowed = new ulong[(model.Config.VocabularySize + 63) / 64];
     }
 
     /// <summary>Steps made.</summary>
@@ -156,7 +158,7 @@ internal sealed partial class EngineLoop
         try
         {
             _model.ReadLogits(logitRow, _logits);
-            sampled = _sampler.Sample(_logits, sequence.Sampling);
+            sampled = _sampler.Sample(_logits, sequence.Sampling, Allowed(sequence));
             Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);
         }
         catch (Exception e)
@@ -166,13 +168,24 @@ internal sealed partial class EngineLoop
         }
 
         sequence.Append(sampled.Token);
+        if (sequence.Matcher?.Accept(sampled.Token) == false)
+            throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
         sequence.FirstTokenAt ??= _clock.GetTimestamp();
         sequence.Stream.Publish(sampled);
-        if (sequence.StopTokens.AsSpan().Contains(sampled.Token))
+        if (sequence.StopTokens.AsSpan().Contains(sampled.Token) || sequence.Matcher is { IsEnded: true })
             Finish(sequence, FinishReason.Stop);
         else if (sequence.Length == sequence.MaxLength)
             Finish(sequence, FinishReason.Length);
         return true;
+    }
+
+    /// <summary>The tokens that may come next, a bit for each; empty when all may.</summary>
+    private ReadOnlySpan<ulong> Allowed(Sequence sequence)
+    {
+        if (sequence.Matcher is not { } matcher)
+            return [];
+        matcher.FillMask(_allowed);
+        return _allowed;
     }
 
     private TimeSpan TimeIn(ref long ticks) => _clock.GetElapsedTime(0, Volatile.Read(ref ticks));

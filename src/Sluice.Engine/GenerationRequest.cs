@@ -1,3 +1,4 @@
+using Sluice.Constraints;
 using Sluice.Engine.Sampling;
 using Sluice.Text;
 
@@ -17,6 +18,12 @@ public sealed record GenerationRequest
 
     /// <summary>Token ids that end the generation. The one that does is the last token of the output.</summary>
     public IReadOnlyList<int> StopTokens { get; init; } = [];
+
+    /// <summary>
+    /// What the output must look like; null for no constraint. Its tokens that end the text should be among <see cref="StopTokens"/>; when
+    /// one of them comes, or nothing else may, the generation ends in any case.
+    /// </summary>
+    public CompiledConstraint? Constraint { get; init; }
 
     /// <summary>Where the prompt's messages lie, which tells the prefix cache where others will continue; null: not known.</summary>
     public PromptStructure? Structure { get; init; }

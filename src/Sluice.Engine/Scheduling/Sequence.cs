@@ -1,5 +1,6 @@
 using Sluice.Caching.Planning;
 using Sluice.Caching.Sequences;
+using Sluice.Constraints;
 using Sluice.Engine.Sampling;
 using Sluice.Text;
 
@@ -40,6 +41,7 @@ internal sealed class Sequence
         Client = request.Client;
         Structure = request.Structure;
         StopTokens = [.. request.StopTokens];
+        Matcher = request.Constraint?.CreateMatcher();
         Stream = stream;
 
         _tokens = new int[Math.Min(maxLength, PromptLength + 256)];
@@ -71,6 +73,9 @@ internal sealed class Sequence
     public int[] StopTokens { get; }
 
     public SequenceSampling Sampling { get; }
+
+    /// <summary>What the output must look like, at where it is; null for no constraint.</summary>
+    public ConstraintMatcher? Matcher { get; }
 
     public GenerationStream Stream { get; }
 

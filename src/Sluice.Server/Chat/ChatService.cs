@@ -85,15 +85,8 @@ internal sealed class ChatService
         }
     }
 
-    private CompiledConstraint? Compile(ChatCall call, ChatPrompt prompt, CancellationToken cancellation)
-    {
-        if (AnswerConstraint.Of(call, Model.Output, prompt.StartsInReasoning) is not { } spec)
-            return null;
-        CompiledConstraint constraint = _constraints.Value.Compile(spec, cancellation);
-        return TextGenerator.SupportsConstraints
-            ? constraint
-            : throw new RequestException($"{spec.Field} asks for constrained output, which is not supported", spec.Field, "unsupported_value");
-    }
+    private CompiledConstraint? Compile(ChatCall call, ChatPrompt prompt, CancellationToken cancellation) =>
+        AnswerConstraint.Of(call, Model.Output, prompt.StartsInReasoning) is { } spec ? _constraints.Value.Compile(spec, cancellation) : null;
 
     private static ToolSignature[] Signatures(ToolSet tools)
     {
