@@ -2,7 +2,14 @@ using System.Globalization;
 using BenchmarkDotNet.Running;
 using Sluice.Bench.Micro;
 
-// "overview [--threads N] [--filter TEXT] [--seconds S]" prints a table; anything else goes to BenchmarkDotNet.
+// "overview [--threads N] [--filter TEXT] [--seconds S]" prints a table of kernels, "constraints [VOCABULARY]" one of constraints;
+// anything else goes to BenchmarkDotNet.
+if (args is ["constraints", .. string[] size])
+{
+    ConstraintCosts.Run(size is [string ids] ? int.Parse(ids, CultureInfo.InvariantCulture) : 150_000);
+    return;
+}
+
 if (args is ["overview", .. string[] options])
 {
     Overview.Run(

@@ -2,6 +2,7 @@ using System.Text;
 using Sluice.Constraints.Grammars;
 using Sluice.Constraints.Json;
 using Sluice.Constraints.Matching;
+using Sluice.Constraints.Vocabularies;
 using Sluice.Core;
 
 namespace Sluice.Constraints;
@@ -26,6 +27,8 @@ public sealed class ConstraintCompiler
         Vocabulary = vocabulary;
         _limits = limits ?? ConstraintLimits.Default;
         _terminals = new JsonTerminals(vocabulary, new CompileBudget(ConstraintLimits.Default with { CompileTime = TimeSpan.MaxValue }, CancellationToken.None));
+        foreach (TerminalTokens tokens in _terminals.Shared)
+            tokens.Complete();
     }
 
     /// <summary>The tokens of the model.</summary>

@@ -24,6 +24,9 @@ public sealed class ConstraintMatcher
         IsEnded = other.IsEnded;
     }
 
+    /// <summary>All that decides how the text may go on.</summary>
+    internal ParserState State => _state;
+
     /// <summary>Whether the text could end here.</summary>
     public bool IsComplete => _state.CanEnd;
 

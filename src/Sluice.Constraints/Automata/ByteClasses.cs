@@ -19,6 +19,9 @@ internal sealed class ByteClasses
     /// <summary>The lowest byte of each class.</summary>
     public ReadOnlySpan<byte> Representatives => _representatives;
 
+    /// <summary>The class of each byte, [256].</summary>
+    public ReadOnlySpan<byte> Map => _map;
+
     public int this[byte value] => _map[value];
 
     /// <summary>Every byte of <paramref name="bytes"/> alone, the others together.</summary>

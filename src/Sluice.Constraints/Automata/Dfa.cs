@@ -39,6 +39,9 @@ internal sealed class Dfa
 
     public int Step(int state, byte value) => _next[(state * Classes.Count) + Classes[value]];
 
+    /// <summary>Where each class of bytes leads, state by state.</summary>
+    public ReadOnlySpan<int> Table => _next;
+
     /// <summary>Whether the automaton accepts exactly this text.</summary>
     public bool Accepts(ReadOnlySpan<byte> text)
     {

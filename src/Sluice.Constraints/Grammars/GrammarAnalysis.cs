@@ -12,10 +12,12 @@ internal sealed class GrammarAnalysis
     public GrammarAnalysis(Rule root, CompileBudget budget)
     {
         _budget = budget;
-        Collect(root);
+        CollectRules(root);
         Saturate(_productive, IsProductive);
         Saturate(_nullable, IsNullable);
     }
+
+    private GrammarAnalysis(CompileBudget budget) => _budget = budget;
 
     /// <summary>Every rule the root uses, itself first.</summary>
     public IReadOnlyList<Rule> Rules => _rules;
@@ -71,7 +73,15 @@ internal sealed class GrammarAnalysis
         }
     }
 
-    private void Collect(Rule root)
+    /// <summary>Every rule that <paramref name="root"/> uses, itself first.</summary>
+    public static IReadOnlyList<Rule> RulesOf(Rule root, CompileBudget budget)
+    {
+        var analysis = new GrammarAnalysis(budget);
+        analysis.CollectRules(root);
+        return analysis._rules;
+    }
+
+    private void CollectRules(Rule root)
     {
         var seen = new HashSet<Rule> { root };
         _rules.Add(root);

@@ -22,9 +22,7 @@ internal sealed class PatternFusion(TokenVocabulary vocabulary, CompileBudget bu
     /// <summary>Replaces every pattern in the rules that <paramref name="root"/> uses.</summary>
     public void Fuse(Rule root)
     {
-        foreach (Rule rule in new GrammarAnalysis(root, budget).Rules)
-            Find(rule, 0);
-        var fused = new GrammarAnalysis(root, budget).Rules.Select(rule => (rule, Fuse(rule.Body, 0))).ToList();
+        var fused = GrammarAnalysis.RulesOf(root, budget).Select(rule => (rule, Fuse(rule.Body, 0))).ToList();
         foreach ((Rule rule, GrammarNode body) in fused)
             rule.Body = body;
     }

@@ -21,7 +21,7 @@ internal sealed class JsonGrammar(TokenVocabulary vocabulary, JsonTerminals term
     public GrammarNode Comma => GrammarNode.Sequence(Literal(","), Whitespace);
 
     /// <summary>This text, which holds no added tokens.</summary>
-    public GrammarNode Literal(string text) => Terminal(text, () => Pattern.Text(text).Compile(Budget, "a literal"));
+    public GrammarNode Literal(string text) => Terminal($"literal {text}", () => Pattern.Text(text).Compile(Budget, "a literal"));
 
     /// <summary>Any string of so many characters.</summary>
     public GrammarNode String(int min, int max)

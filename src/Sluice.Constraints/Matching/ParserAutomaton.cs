@@ -116,7 +116,7 @@ internal sealed class ParserAutomaton
                 cancellation.ThrowIfCancellationRequested();
                 if (Stopwatch.GetElapsedTime(start) > _limits.WarmUpTime || Measure() > _limits.CacheBytes / 2)
                     return;
-                terminal.Tokens.Inside(state, terminal.Max);
+                terminal.Tokens.All(state);
             }
         }
     }
@@ -229,18 +229,7 @@ internal sealed class ParserAutomaton
                 continue;
             }
 
-            Terminal terminal = _program.Terminals[reading.Leaf];
-            TokenSet inside = terminal.Tokens.Inside(reading.State, terminal.Max == int.MaxValue ? int.MaxValue : terminal.Max - reading.Count);
-            if (inside.Ids is { } ids)
-            {
-                foreach (int id in ids)
-                    Find(id);
-            }
-            else if (!_sets.Contains(inside))
-            {
-                _sets.Add(inside);
-                inside.AddTo(_found);
-            }
+            FindInside(_program.Terminals[reading.Leaf], reading);
         }
 
         foreach (Reading reading in state.Readings)
@@ -266,6 +255,26 @@ internal sealed class ParserAutomaton
         return [.. _sets];
     }
 
+    /// <summary>Finds tokens that keep within the leaf.</summary>
+    private void FindInside(Terminal terminal, Reading reading)
+    {
+        TerminalTokens tokens = terminal.Tokens;
+        if (reading.Count >= terminal.Min && (terminal.Max == int.MaxValue || terminal.Max - reading.Count >= tokens.MostUnits(reading.State)))
+        {
+            Find(tokens.All(reading.State));
+            return;
+        }
+
+        Find(tokens.Inside(reading.State, terminal.Max - reading.Count));
+        foreach ((int token, int units) in tokens.Closing(reading.State))
+        {
+            if (Fits(terminal, reading.Count, units))
+                Find(token);
+        }
+    }
+
+    private static bool Fits(Terminal terminal, int count, int units) => units >= (long)terminal.Min - count && units <= terminal.Max - count;
+
     /// <summary>Finds tokens that finish the leaf and go on with what follows it.</summary>
     private void FindCrossing(Reading reading)
     {
@@ -283,8 +292,7 @@ internal sealed class ParserAutomaton
                 continue;
             foreach (Crossing crossing in list)
             {
-                long count = (long)reading.Count + crossing.Units;
-                if (count >= terminal.Min && count <= terminal.Max)
+                if (Fits(terminal, reading.Count, crossing.Units))
                     FindBelow(crossing.Node, next);
             }
         }
@@ -309,6 +317,20 @@ internal sealed class ParserAutomaton
             _path[node.Depth] = next;
             Find(in node);
             i++;
+        }
+    }
+
+    private void Find(TokenSet set)
+    {
+        if (set.Ids is { } ids)
+        {
+            foreach (int id in ids)
+                Find(id);
+        }
+        else if (!_sets.Contains(set))
+        {
+            _sets.Add(set);
+            set.AddTo(_found);
         }
     }
 

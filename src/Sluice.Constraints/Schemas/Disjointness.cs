@@ -10,7 +10,12 @@ internal static class Disjointness
 {
     private const int Deepest = 4;
 
-    public static bool IsProvable(Schema a, Schema b, CompileBudget budget, int depth = 0)
+    /// <param name="a">One.</param>
+    /// <param name="b">The other.</param>
+    /// <param name="budget">Bounds the search.</param>
+    /// <param name="types">Types that values have anyway.</param>
+    /// <param name="depth">Levels above.</param>
+    public static bool IsProvable(Schema a, Schema b, CompileBudget budget, JsonTypes types = JsonTypes.All, int depth = 0)
     {
         budget.Charge();
         a = Follow(a);
@@ -21,15 +26,15 @@ internal static class Disjointness
             return false;
         if (a.Values is not null && b.Values is not null)
             return !a.Values.Any(x => b.Values.Any(y => JsonElement.DeepEquals(x, y)));
-        JsonTypes common = TypesOf(a) & TypesOf(b);
+        JsonTypes common = TypesOf(a) & TypesOf(b) & types;
         if (common == JsonTypes.None)
             return true;
 
         // Each part of a conjunction must hold, each branch of an alternative is a case of its own.
-        if (a.AllOf.Any(part => IsProvable(part, b, budget, depth + 1)) || b.AllOf.Any(part => IsProvable(a, part, budget, depth + 1)))
+        if (a.AllOf.Any(part => IsProvable(part, b, budget, common, depth + 1)) || b.AllOf.Any(part => IsProvable(a, part, budget, common, depth + 1)))
             return true;
-        if (a.Alternatives.Any(branches => branches.All(branch => IsProvable(branch, b, budget, depth + 1)))
-            || b.Alternatives.Any(branches => branches.All(branch => IsProvable(a, branch, budget, depth + 1))))
+        if (a.Alternatives.Any(branches => branches.All(branch => IsProvable(branch, b, budget, common, depth + 1)))
+            || b.Alternatives.Any(branches => branches.All(branch => IsProvable(a, branch, budget, common, depth + 1))))
             return true;
 
         return common switch
@@ -66,7 +71,7 @@ internal static class Disjointness
 
             Schema? inA = a.Properties.Find(property => property.Key == name).Value;
             Schema inB = b.Properties.Find(property => property.Key == name).Value;
-            if (inA is not null && IsProvable(inA, inB, budget, depth + 1))
+            if (inA is not null && IsProvable(inA, inB, budget, JsonTypes.All, depth + 1))
                 return true;
         }
 

@@ -111,7 +111,7 @@ internal sealed partial class SchemaCompiler
     }
 
     private GrammarNode Constants(params string[] texts) => _json.Terminal(
-        string.Join('\0', texts), () => Pattern.Choice([.. texts.Select(Pattern.Text)]).Compile(_budget, "a list of values"));
+        $"values {string.Join('\0', texts)}", () => Pattern.Choice([.. texts.Select(Pattern.Text)]).Compile(_budget, "a list of values"));
 
     private string Scalar(JsonElement value) => value.ValueKind == JsonValueKind.String ? JsonStringEncoding.Quote(Text(value)) : value.GetRawText();
 

@@ -214,7 +214,7 @@ internal sealed class SchemaReader
             for (int j = 0; j < i; j++)
             {
                 _budget.Charge(16);
-                if (!Disjointness.IsProvable(branches[j], branches[i], _budget))
+                if (!Disjointness.IsProvable(branches[j], branches[i], _budget, schema.Types))
                     throw Unsupported($"{schema.Path}/oneOf", $"branches {j} and {i} may both match; where that is meant, anyOf says so");
             }
         }

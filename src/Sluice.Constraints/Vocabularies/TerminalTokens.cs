@@ -31,16 +31,25 @@ internal sealed class TerminalTokens
     /// <summary>Memory used so far.</summary>
     public long Bytes => Volatile.Read(ref _bytes);
 
-    /// <summary>Tokens that keep within the automaton and begin at most <paramref name="room"/> characters.</summary>
+    /// <summary>All tokens that keep within the automaton.</summary>
+    public TokenSet All(int state) => At(state).All;
+
+    /// <summary>The most characters that one of them begins.</summary>
+    public int MostUnits(int state) => At(state).Inside.Length - 1;
+
+    /// <summary>Those that begin at most <paramref name="room"/> characters and do not end in an accepting state.</summary>
     public TokenSet Inside(int state, int room)
     {
+        State found = At(state);
         lock (_lock)
         {
-            State found = _states[state] ??= Walk(state);
             room = Math.Min(room, found.Inside.Length - 1);
             return found.Inside[room] ??= Select(found, room);
         }
     }
+
+    /// <summary>Where characters are counted, the tokens that end in an accepting state, and how many they begin before.</summary>
+    public ReadOnlySpan<(int Token, int Units)> Closing(int state) => At(state).Closing;
 
     /// <summary>Where tokens go on beyond the automaton, by the first byte of what is left of them; [256], null for no such token.</summary>
     public Crossing[]?[] Crossings(int state)
@@ -49,6 +58,16 @@ internal sealed class TerminalTokens
         {
             State found = _states[state] ??= Walk(state);
             return found.Crossings ??= Cross(state);
+        }
+    }
+
+    /// <summary>Finds out everything ahead of use.</summary>
+    public void Complete()
+    {
+        for (int state = 0; state < _states.Length; state++)
+        {
+            All(state);
+            Crossings(state);
         }
     }
 
@@ -62,11 +81,22 @@ internal sealed class TerminalTokens
         }
     }
 
+    private State At(int state)
+    {
+        lock (_lock)
+            return _states[state] ??= Walk(state);
+    }
+
     private State Walk(int start)
     {
+        var all = new List<int>();
+        var closing = new List<(int, int)>();
         var ids = new List<int>();
         var units = new List<int>();
         ReadOnlySpan<TrieNode> nodes = _vocabulary.Trie.Nodes;
+        ReadOnlySpan<int> table = _dfa.Table;
+        ReadOnlySpan<byte> classes = _dfa.Classes.Map;
+        int classCount = _dfa.Classes.Count;
         Span<int> states = new int[_vocabulary.Trie.MaxDepth + 1];
         Span<int> counts = new int[_vocabulary.Trie.MaxDepth + 1];
         states[0] = start;
@@ -75,22 +105,31 @@ internal sealed class TerminalTokens
         {
             ref readonly TrieNode node = ref nodes[i];
             int from = states[node.Depth - 1];
-            int to = _dfa.Step(from, node.Label);
+            int to = table[(from * classCount) + classes[node.Label]];
             if (to == Dfa.Dead)
             {
                 i = node.End;
                 continue;
             }
 
-            int count = counts[node.Depth - 1] + (from == _unitStart && !_dfa.IsAccepting(to) ? 1 : 0);
             states[node.Depth] = to;
-            counts[node.Depth] = count;
+            int count = 0;
+            if (_unitStart != Dfa.Dead)
+                counts[node.Depth] = count = counts[node.Depth - 1] + (from == _unitStart && !_dfa.IsAccepting(to) ? 1 : 0);
             for (int token = node.Token; token >= 0; token = _vocabulary.Trie.Same(token))
             {
-                ids.Add(token);
-                if (_unitStart != Dfa.Dead)
-                    units.Add(count);
+                all.Add(token);
                 most = Math.Max(most, count);
+                if (_unitStart == Dfa.Dead)
+                    continue;
+                if (_dfa.IsAccepting(to))
+                {
+                    closing.Add((token, count));
+                    continue;
+                }
+
+                ids.Add(token);
+                units.Add(count);
             }
 
             i++;
@@ -98,14 +137,10 @@ internal sealed class TerminalTokens
 
         int[] sorted = [.. ids];
         int[] keys = [.. units];
-        if (_unitStart != Dfa.Dead)
-            Array.Sort(keys, sorted);
-        var state = new State(sorted, keys, new TokenSet?[most + 1]);
-        state.Inside[most] = TokenSet.Of(sorted, _vocabulary.MaskWords);
-        if (_unitStart == Dfa.Dead)
-            state.DropIds();
-        Add(state.Inside[most]!.Bytes + (4L * (state.Ids.Length + keys.Length)) + 64);
-        return state;
+        Array.Sort(keys, sorted);
+        var set = TokenSet.Of(CollectionsMarshal.AsSpan(all), _vocabulary.MaskWords);
+        Add(set.Bytes + (8L * (keys.Length + closing.Count)) + 100);
+        return new State(set, sorted, keys, [.. closing], new TokenSet?[most + 1]);
     }
 
     private TokenSet Select(State state, int room)
@@ -158,19 +193,21 @@ internal sealed class TerminalTokens
 
     private void Add(long bytes) => Volatile.Write(ref _bytes, _bytes + bytes);
 
-    private sealed class State(int[] ids, int[] units, TokenSet?[] inside)
+    private sealed class State(TokenSet all, int[] ids, int[] units, (int, int)[] closing, TokenSet?[] inside)
     {
-        /// <summary>All tokens that stay inside, by how many characters they begin.</summary>
-        public int[] Ids { get; private set; } = ids;
+        public TokenSet All { get; } = all;
+
+        /// <summary>Where characters are counted, the tokens that do not close, by how many they begin.</summary>
+        public int[] Ids { get; } = ids;
 
         public int[] Units { get; } = units;
 
-        /// <summary>By how many characters may begin; the last is everything.</summary>
+        public (int Token, int Units)[] Closing { get; } = closing;
+
+        /// <summary>Those of <see cref="Ids"/> that begin at most so many.</summary>
         public TokenSet?[] Inside { get; } = inside;
 
         public Crossing[]?[]? Crossings { get; set; }
-
-        public void DropIds() => Ids = [];
     }
 }
 

@@ -37,8 +37,14 @@ public sealed class Sampler
     /// Chooses the next token of a sequence. <paramref name="logits"/>, [vocabulary], are used as scratch and hold nothing useful
     /// after. The caller makes the choice part of the sequence with <see cref="SequenceSampling.Accept"/>.
     /// </summary>
-    /// <exception cref="EngineException">The logits hold NaN or positive infinity, or nothing finite.</exception>
-    public SampledToken Sample(Span<float> logits, SequenceSampling sequence)
+    /// <param name="logits">What the model says, [vocabulary].</param>
+    /// <param name="sequence">The sequence's options and memory.</param>
+    /// <param name="allowed">
+    /// A bit for each token, word by word from the lowest: tokens whose bit is not set, or that have none, are out before everything else.
+    /// Empty allows all. Log-probabilities stay those of the model alone.
+    /// </param>
+    /// <exception cref="EngineException">The logits hold NaN or positive infinity, or nothing finite that is allowed.</exception>
+    public SampledToken Sample(Span<float> logits, SequenceSampling sequence, ReadOnlySpan<ulong> allowed = default)
     {
         if (logits.Length != VocabularySize)
             throw new ArgumentException($"expected {VocabularySize} logits, found {logits.Length}", nameof(logits));
@@ -46,7 +52,7 @@ public sealed class Sampler
         float max = LargestFinite(logits);
         if (!options.WantsLogprobs)
         {
-            if (sequence.Adjust(logits))
+            if (Restrict(logits, sequence, allowed))
                 max = LargestFinite(logits);
             return new SampledToken(Choose(logits, max, sequence), float.NaN, null);
         }
@@ -55,10 +61,18 @@ public sealed class Sampler
         double logTotal = max + Math.Log(_weights.Total);
         TokenLogprob[] top = Likeliest(logits, options.TopLogprobs.GetValueOrDefault(), logTotal);
         logits.CopyTo(_modelLogits);
-        if (sequence.Adjust(logits))
+        if (Restrict(logits, sequence, allowed))
             max = LargestFinite(logits);
         int token = Choose(logits, max, sequence);
         return new SampledToken(token, (float)(_modelLogits[token] - logTotal), top);
+    }
+
+    /// <summary>Applies the mask, then bias and penalties; false when there are none.</summary>
+    private static bool Restrict(Span<float> logits, SequenceSampling sequence, ReadOnlySpan<ulong> allowed)
+    {
+        if (!allowed.IsEmpty)
+            TokenMask.Apply(logits, allowed);
+        return sequence.Adjust(logits) || !allowed.IsEmpty;
     }
 
     private static float LargestFinite(ReadOnlySpan<float> logits)

@@ -95,6 +95,51 @@ public sealed class SamplerTests
         Assert.Equal(Draws, reference.Sum(t => counts[t.Id]));
     }
 
+    /// <summary>Under a mask the draw is the reference's with the other logits at negative infinity; log-probabilities are the model's own.</summary>
+    [Fact]
+    public void A_mask_takes_tokens_out_before_everything_else()
+    {
+        for (int seed = 0; seed < 400; seed++)
+        {
+            var random = new Random(seed);
+            float[] logits = RandomLogits(random, random.Next(1, 700));
+            SamplingOptions options = RandomOptions(random, logits.Length);
+            var allowed = new ulong[((logits.Length + 63) / 64) + random.Next(2)];
+            foreach (ref ulong word in allowed.AsSpan())
+                word = random.Next(3) switch { 0 => 0, 1 => ulong.MaxValue, _ => (ulong)random.NextInt64() };
+            if (allowed.Length > 1 && random.Next(4) == 0)
+                allowed = allowed[..^1]; // tokens without a bit are out
+            int[] usable = [.. Enumerable.Range(0, logits.Length).Where(id => IsAllowed(id) && float.IsFinite(logits[id]))];
+            if (usable.Length == 0)
+                continue;
+            float[] masked = [.. logits.Select((logit, id) => IsAllowed(id) ? logit : float.NegativeInfinity)];
+            var sampler = new Sampler(logits.Length);
+            var sequence = new SequenceSampling(options, (ulong)seed, []);
+            SampledToken sampled = sampler.Sample([.. logits], sequence, allowed);
+            var reference = ReferenceSampler.Distribution(masked, options, [], []);
+            Assert.True(IsAllowed(sampled.Token), $"seed {seed}: {sampled.Token} is not allowed");
+            Assert.True(
+                reference.Exists(t => t.Id == sampled.Token) || IsAtTheEdge(masked, options, [], [], sampled.Token),
+                $"seed {seed}: {sampled.Token} is not in the reference's {reference.Count} tokens; {options}");
+            if (options.WantsLogprobs)
+                Assert.Equal(ReferenceSampler.Logprobs(logits)[sampled.Token], sampled.Logprob, 1e-3);
+
+            bool IsAllowed(int id) => id >> 6 < allowed.Length && (allowed[id >> 6] >> (id & 63) & 1) != 0;
+        }
+    }
+
+    [Fact]
+    public void A_mask_of_one_token_leaves_it_whatever_the_bias()
+    {
+        var options = new SamplingOptions { LogitBias = [new(3, 100), new(70, -100)], TopLogprobs = 2 };
+        var logits = new float[100];
+        logits[5] = 9;
+        SampledToken sampled = new Sampler(100).Sample(logits, new SequenceSampling(options, 1, []), [0, 1UL << 6]);
+        Assert.Equal(70, sampled.Token);
+        Assert.Equal(5, sampled.TopLogprobs![0].Token); // what the model itself would have said
+        Assert.Throws<EngineException>(() => new Sampler(100).Sample(new float[100], new SequenceSampling(options, 1, []), [0, 0]));
+    }
+
     [Fact]
     public void Greedy_takes_the_lowest_id_of_equals_at_any_position()
     {
