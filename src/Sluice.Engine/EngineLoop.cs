@@ -27,6 +27,9 @@ internal sealed partial class EngineLoop
     private readonly List<PlannedSpan> _planned = [];
     private readonly float[] _logits;
     private long _steps;
+    private long _stepTicks;
+    private long _modelTicks;
+    private long _samplingTicks;
 
     public EngineLoop(
         ILanguageModel model, PrefixCache cache, Scheduler scheduler, int stepTokens, TimeProvider clock, EngineMeters meters,
@@ -46,6 +49,9 @@ internal sealed partial class EngineLoop
     /// <summary>Steps made.</summary>
     public long Steps => Volatile.Read(ref _steps);
 
+    /// <summary>Where the time of all steps went.</summary>
+    public EngineTimes Times => new(TimeIn(ref _stepTicks), TimeIn(ref _modelTicks), TimeIn(ref _samplingTicks));
+
     public bool HasWork => _scheduler.Running.Count + _scheduler.Waiting.Count > 0;
 
     /// <summary>One step: one token for each decoding sequence, as much prefill as the budget allows.</summary>
@@ -60,9 +66,13 @@ internal sealed partial class EngineLoop
 
         // Outside of what is caught: memory that was half moved is nobody's fault, and nothing can go on with it.
         DeviceWorkRunner.Run(_cache.Memory.Work, _model.Caches);
-        int outputTokens = TryForward() ? Commit() : 0;
+        long modelStart = _clock.GetTimestamp();
+        bool isComputed = TryForward();
+        Volatile.Write(ref _modelTicks, _modelTicks + _clock.GetTimestamp() - modelStart);
+        int outputTokens = isComputed ? Commit() : 0;
         _scheduler.Advance(_batch.TokenCount);
         Volatile.Write(ref _steps, _steps + 1);
+        Volatile.Write(ref _stepTicks, _stepTicks + _clock.GetTimestamp() - start);
         _meters.Step(_clock.GetElapsedTime(start), _batch.TokenCount, outputTokens, _scheduler.Preemptions - preemptions);
         if (!HasWork)
             CheckIntegrityInDebug();
@@ -142,10 +152,12 @@ internal sealed partial class EngineLoop
     private bool SampleNext(Sequence sequence, int logitRow)
     {
         SampledToken sampled;
+        long start = _clock.GetTimestamp();
         try
         {
             _model.ReadLogits(logitRow, _logits);
             sampled = _sampler.Sample(_logits, sequence.Sampling);
+            Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);
         }
         catch (Exception e)
         {
@@ -162,6 +174,8 @@ internal sealed partial class EngineLoop
             Finish(sequence, FinishReason.Length);
         return true;
     }
+
+    private TimeSpan TimeIn(ref long ticks) => _clock.GetElapsedTime(0, Volatile.Read(ref ticks));
 
     private static EngineException StepFailed(Exception e) =>
         new(EngineFailure.StepFailed, $"the step this request was part of failed: {e.Message}", e);

@@ -98,6 +98,7 @@ public sealed class InferenceEngine : IAsyncDisposable
                 Math.Max(0, Volatile.Read(ref _outstanding) - running),
                 _loop.Steps,
                 _scheduler.Preemptions,
+                _loop.Times,
                 CacheUse.Of(_cache));
         }
     }

@@ -161,8 +161,7 @@ public sealed class LanguageModel : ILanguageModel
             CheckSlot(export.Slot);
         foreach (SequenceSpan span in batch.Sequences)
         {
-            if (Caches.States is not null)
-                CheckSlot(span.StateSlot);
+            CheckSlot(span.StateSlot);
             if (span.FirstPosition > Config.MaxPositions - span.Count)
                 throw new ArgumentException($"expected positions below {Config.MaxPositions}, found {span.FirstPosition + span.Count - 1}", nameof(batch));
             int pages = (span.FirstPosition + span.Count + KvCache.PageTokens - 1) / KvCache.PageTokens;
@@ -175,7 +174,8 @@ public sealed class LanguageModel : ILanguageModel
 
         void CheckSlot(int slot)
         {
-            if ((uint)slot >= (uint)Caches.Slots)
+            // Without states there are no slots, and what is said of them means nothing.
+            if (Caches.States is not null && (uint)slot >= (uint)Caches.Slots)
                 throw new ArgumentException($"expected slots from 0 to {Caches.Slots - 1}, found {slot}", nameof(batch));
         }
     }

@@ -1,6 +1,7 @@
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
 using Sluice.Text;
+using Sluice.Text.Output;
 
 namespace Sluice.Server;
 
@@ -16,6 +17,29 @@ public sealed record ServedModel
     /// <summary>Its chat template; null when it has none, and chat requests are refused.</summary>
     public ChatTemplate? Chat { get; init; }
 
+    /// <summary>
+    /// What its output looks like: by default what its template says, and that a model with tokens for the tags thinks between them.
+    /// </summary>
+    public OutputFormat Output
+    {
+        get => field ??= Detect();
+        init;
+    }
+
+    /// <summary>The model's kind, such as <c>qwen3_next</c>, for who asks.</summary>
+    public string Family { get; init; } = "";
+
     /// <summary>Sampling where a request is silent: what generation_config.json suggests.</summary>
     public SamplingOptions Defaults { get; init; } = new();
+
+    // A template need not show old thinking to the model, and then says nothing of how it is marked.
+    private OutputFormat Detect()
+    {
+        if (Chat is not { } template)
+            return OutputFormat.Plain;
+        OutputFormat format = OutputFormat.Detect(template);
+        bool hasTags = Generator.Tokenizer.TryGetId("<think>", out int begin) && Generator.Tokenizer.TryGetId("</think>", out int end)
+            && Generator.Tokenizer.IsAdded(begin) && Generator.Tokenizer.IsAdded(end);
+        return hasTags ? format with { Reasoning = ReasoningStyle.ThinkTags } : format;
+    }
 }

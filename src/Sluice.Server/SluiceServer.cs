@@ -1,15 +1,22 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Sluice.Core;
 using Sluice.Server.Access;
+using Sluice.Server.Anthropic;
+using Sluice.Server.Chat;
+using Sluice.Server.Debug;
 using Sluice.Server.Documentation;
 using Sluice.Server.Health;
 using Sluice.Server.Http;
+using Sluice.Server.Ollama;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Responses;
 using Sluice.Server.Telemetry;
 using Sluice.Server.Tokens;
 
@@ -55,8 +62,13 @@ public static class SluiceServer
         WebApplication app = builder.Build();
         ILogger log = Log(app.Services);
         Use(app, options, log);
-        MapOpenAI(app, options, model, log);
+        var chat = new ChatService(model, app.Services.GetRequiredService<TimeProvider>());
+        MapOpenAI(app, chat, options);
+        MapResponses(app, chat, options);
+        MapAnthropic(app, chat, options);
+        MapOllama(app, chat, options);
         MapTokens(app);
+        app.MapDebug(model.Generator.Engine);
         MapHealth(app);
         MapMetrics(app, options);
         app.MapApiDescription(options);
@@ -120,12 +132,11 @@ public static class SluiceServer
         app.Use(next => context => access.InvokeAsync(context, next));
     }
 
-    private static void MapOpenAI(WebApplication app, ServerOptions options, ServedModel model, ILogger log)
+    private static void MapOpenAI(WebApplication app, ChatService service, ServerOptions options)
     {
-        TimeProvider clock = app.Services.GetRequiredService<TimeProvider>();
-        var models = new ModelsEndpoint(model, clock);
-        RequestDelegate chat = new ChatCompletionsEndpoint(model, options, clock, log).HandleAsync;
-        RequestDelegate completions = new CompletionsEndpoint(model, options, clock, log).HandleAsync;
+        var models = new ModelsEndpoint(service.Model, service.Clock);
+        RequestDelegate chat = new ChatCompletionsEndpoint(service, options).HandleAsync;
+        RequestDelegate completions = new CompletionsEndpoint(service, options).HandleAsync;
         app.MapGet("/v1/models", models.ListAsync).DisableRateLimiting()
             .Describe(models.ListAsync, new Described("Lists the model", "Models", Answer: typeof(ModelList)));
         app.MapGet("/v1/models/{**id}", models.RetrieveAsync).DisableRateLimiting()
@@ -134,6 +145,49 @@ public static class SluiceServer
             .Describe(chat, new Described("Answers a chat", "Generation", typeof(ChatBody), typeof(ChatCompletion), Streams: true));
         app.MapPost("/v1/completions", completions).Generates(GenerationOperation.TextCompletion)
             .Describe(completions, new Described("Continues a text", "Generation", typeof(CompletionBody), typeof(CompletionResponse), Streams: true));
+        RequestDelegate embeddings = static _ => throw new RequestException("there are no embeddings here: the model writes text", null, "not_found");
+        app.MapPost("/v1/embeddings", embeddings)
+            .Describe(embeddings, new Described("Says that there are no embeddings", "Generation", typeof(EmbeddingsBody)));
+    }
+
+    private static void MapResponses(WebApplication app, ChatService chat, ServerOptions options)
+    {
+        var responses = new ResponsesEndpoint(chat, new ResponseStore(chat.Clock), options);
+        app.MapPost("/v1/responses", responses.CreateAsync).Generates(GenerationOperation.Chat)
+            .Describe(responses.CreateAsync, new Described("Answers input, and keeps the answer", "Responses", typeof(ResponseBody), typeof(Response), Streams: true));
+        app.MapGet("/v1/responses/{id}", responses.RetrieveAsync).DisableRateLimiting()
+            .Describe(responses.RetrieveAsync, new Described("Retrieves a response that is kept", "Responses", Answer: typeof(Response)));
+        app.MapDelete("/v1/responses/{id}", responses.DeleteAsync).DisableRateLimiting()
+            .Describe(responses.DeleteAsync, new Described("Forgets a response", "Responses", Answer: typeof(DeletedResponse)));
+        app.MapGet("/v1/responses/{id}/input_items", responses.ListInputAsync).DisableRateLimiting()
+            .Describe(responses.ListInputAsync, new Described("Lists what a response answers", "Responses", Answer: typeof(ResponseItemList)));
+    }
+
+    private static void MapAnthropic(WebApplication app, ChatService chat, ServerOptions options)
+    {
+        var messages = new MessagesEndpoint(chat, options);
+        app.MapPost("/v1/messages", messages.HandleAsync).Generates(GenerationOperation.Chat)
+            .Describe(messages.HandleAsync, new Described("Answers a chat, as Anthropic's API does", "Anthropic", typeof(MessagesBody), typeof(Message), Streams: true));
+        app.MapPost("/v1/messages/count_tokens", messages.CountAsync)
+            .Describe(messages.CountAsync, new Described("Counts a chat's tokens", "Anthropic", typeof(MessagesCountBody), typeof(TokenCount)));
+    }
+
+    private static void MapOllama(WebApplication app, ChatService chat, ServerOptions options)
+    {
+        var answers = new OllamaEndpoint(chat, options);
+        app.MapPost("/api/chat", answers.ChatAsync).Generates(GenerationOperation.Chat)
+            .Describe(answers.ChatAsync, new Described("Answers a chat, as Ollama does", "Ollama", typeof(OllamaChatBody), typeof(OllamaAnswer)));
+        app.MapPost("/api/generate", answers.GenerateAsync).Generates(GenerationOperation.Chat)
+            .Describe(answers.GenerateAsync, new Described("Answers a prompt, as Ollama does", "Ollama", typeof(OllamaGenerateBody), typeof(OllamaAnswer)));
+        var models = new OllamaModelsEndpoint(chat);
+        app.MapGet("/api/tags", models.TagsAsync).DisableRateLimiting()
+            .Describe(models.TagsAsync, new Described("Lists the model", "Ollama", Answer: typeof(OllamaModelList)));
+        app.MapGet("/api/ps", models.TagsAsync).DisableRateLimiting()
+            .Describe(models.TagsAsync, new Described("Lists the model, which is loaded", "Ollama", Answer: typeof(OllamaModelList)));
+        app.MapPost("/api/show", models.ShowAsync).DisableRateLimiting()
+            .Describe(models.ShowAsync, new Described("Tells about the model", "Ollama", typeof(OllamaShowBody), typeof(OllamaModelShow)));
+        app.MapGet("/api/version", models.VersionAsync).DisableRateLimiting()
+            .Describe(models.VersionAsync, new Described("Tells the API's version", "Ollama", Answer: typeof(OllamaVersion)));
     }
 
     private static void MapTokens(WebApplication app)

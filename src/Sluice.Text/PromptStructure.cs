@@ -5,13 +5,17 @@ namespace Sluice.Text;
 /// </summary>
 public sealed record PromptStructure
 {
+    private const string SystemRole = "system\n";
     private const string UserRole = "user\n";
     private const string ToolResult = "<tool_response>";
 
     // Tokens that begin a message, by template family.
     private static readonly string[] TurnTokens = ["<|im_start|>", "<|start_header_id|>", "<start_of_turn>"];
 
-    /// <summary>Where messages begin, ascending, the generation prefix among them.</summary>
+    /// <summary>
+    /// Where messages begin, ascending, the generation prefix among them, but not the system prompt: it ends at the first of them, and
+    /// there is none if that is 0.
+    /// </summary>
     public IReadOnlyList<int> TurnStarts { get; init; } = [];
 
     /// <summary>Where the last message that a person wrote begins; 0 when there is none. Templates strip old thinking before it.</summary>
@@ -43,12 +47,15 @@ public sealed record PromptStructure
     private static PromptStructure Find(ReadOnlySpan<int> prompt, int turn, Tokenizer tokenizer, bool hasGenerationPrefix)
     {
         List<int> starts = [];
-        int lastUser = 0;
+        int lastUser = 0, last = 0;
         for (int at = prompt.IndexOf(turn); at >= 0;)
         {
-            starts.Add(at);
-            if (IsUser(prompt[(at + 1)..], tokenizer))
+            string head = Head(prompt[(at + 1)..], tokenizer);
+            if (at > 0 || !head.StartsWith(SystemRole, StringComparison.Ordinal))
+                starts.Add(at);
+            if (IsUser(head))
                 lastUser = at;
+            last = at;
             int next = prompt[(at + 1)..].IndexOf(turn);
             at = next < 0 ? -1 : at + 1 + next;
         }
@@ -57,14 +64,13 @@ public sealed record PromptStructure
         {
             TurnStarts = starts,
             LastUserTurn = lastUser,
-            GenerationPrefix = hasGenerationPrefix ? starts[^1] : null,
+            GenerationPrefix = hasGenerationPrefix ? last : null,
         };
     }
 
-    /// <summary>Whether a message's first tokens say that a person wrote it: results of tools come under the same role.</summary>
-    private static bool IsUser(ReadOnlySpan<int> message, Tokenizer tokenizer)
-    {
-        string head = tokenizer.Decode(message[..Math.Min(message.Length, 16)]);
-        return head.StartsWith(UserRole, StringComparison.Ordinal) && !head.AsSpan(UserRole.Length).StartsWith(ToolResult, StringComparison.Ordinal);
-    }
+    private static string Head(ReadOnlySpan<int> message, Tokenizer tokenizer) => tokenizer.Decode(message[..Math.Min(message.Length, 16)]);
+
+    /// <summary>Whether a person wrote the message: results of tools come under the same role.</summary>
+    private static bool IsUser(string head) => head.StartsWith(UserRole, StringComparison.Ordinal)
+        && !head.AsSpan(UserRole.Length).StartsWith(ToolResult, StringComparison.Ordinal);
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using Sluice.Caching.Memory;
 using Sluice.Caching.Sequences;
 using Sluice.Caching.Tree;
+using Sluice.Core;
 
 namespace Sluice.Caching.Tests;
 

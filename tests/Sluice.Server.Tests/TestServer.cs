@@ -9,6 +9,7 @@ using Sluice.Engine;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
 using Sluice.Testing;
+using Sluice.Text;
 
 namespace Sluice.Server.Tests;
 
@@ -37,7 +38,12 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
     public Uri Address => Http.BaseAddress!;
 
     public static async Task<TestServer> StartAsync(
-        ServerOptions? options = null, FakeModel? model = null, EngineOptions? engineOptions = null, SamplingOptions? defaults = null, string? key = null)
+        ServerOptions? options = null,
+        FakeModel? model = null,
+        EngineOptions? engineOptions = null,
+        SamplingOptions? defaults = null,
+        ChatTemplate? template = null,
+        string? key = null)
     {
         model ??= EchoModel.Create();
         var server = new TestServer(model, new InferenceEngine(model, engineOptions ?? new EngineOptions { DrainTimeout = TimeSpan.FromSeconds(5) }));
@@ -45,7 +51,7 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         {
             Id = ModelId,
             Generator = new TextGenerator(server.Engine, EchoModel.Tokenizer, [EchoModel.EndOfText, 4096]),
-            Chat = EchoModel.Template,
+            Chat = template ?? EchoModel.Template,
             Defaults = defaults ?? new SamplingOptions { Temperature = 0.7f, TopK = 20, TopP = 0.8f },
         };
         server.App = SluiceServer.Build(

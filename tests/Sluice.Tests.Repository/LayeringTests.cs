@@ -8,8 +8,8 @@ public sealed class LayeringTests
     // Each project knows only those before it.
     private static readonly string[] Order =
     [
-        "Sluice.Core", "Sluice.Memory", "Sluice.Checkpoints", "Sluice.Text", "Sluice.Backends", "Sluice.Cpu", "Sluice.Cuda", "Sluice.Models",
-        "Sluice.Caching", "Sluice.Engine", "Sluice.Extensions.AI", "Sluice.Server", "Sluice.Router", "Sluice.Cli",
+        "Sluice.Core", "Sluice.Memory", "Sluice.Checkpoints", "Sluice.Text", "Sluice.Constraints", "Sluice.Backends", "Sluice.Cpu", "Sluice.Cuda",
+        "Sluice.Models", "Sluice.Caching", "Sluice.Engine", "Sluice.Extensions.AI", "Sluice.Server", "Sluice.Router", "Sluice.Cli",
     ];
 
     private static readonly string[] MayBeUnsafe = ["Sluice.Memory", "Sluice.Cpu", "Sluice.Cuda"];

@@ -56,6 +56,7 @@ internal static class ServeCommand
             Id = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar)),
             Generator = new TextGenerator(session.Engine, tokenizer, session.EndOfText),
             Chat = template,
+            Family = session.Config.ModelType,
             Defaults = SamplingFlags.Apply(session.Defaults),
         };
         await using WebApplication app = SluiceServer.Build(options, served);

@@ -12,6 +12,9 @@ internal sealed partial class Scheduler
     /// <summary>Fewest tokens worth waiting for until another has computed them.</summary>
     private const int LeastProvided = 16;
 
+    /// <summary>Waiting sequences that are compared with those whose prompts are being computed, each step.</summary>
+    private const int MostCompared = 16;
+
     private enum Admission
     {
         Started,
@@ -33,6 +36,27 @@ internal sealed partial class Scheduler
         }
     }
 
+    /// <summary>
+    /// Before the step's chunks are laid down, so that whoever computes what others wait to begin with still exports where they part.
+    /// </summary>
+    private void LookForProviders()
+    {
+        if (!_cache.IsEnabled || !_running.Exists(static x => x.Remaining > 1))
+            return;
+        for (int i = 0; i < Math.Min(_waiting.Count, MostCompared); i++)
+        {
+            Sequence next = _waiting[i];
+            if (IsProvidedFor(next))
+                continue;
+            PrefixLease lease = _cache.Match(next.CacheSalt, next.Tokens);
+            _ = ShouldWaitForAnother(next, lease.Position);
+            _cache.Release(lease);
+        }
+    }
+
+    private static bool IsProvidedFor(Sequence next) =>
+        next.Provider is { Status: SequenceStatus.Running } provider && provider.Computed < next.ProvidedAt;
+
     private void Admit(StepBatch batch, List<PlannedSpan> planned)
     {
         int deferred = 0;
@@ -51,14 +75,13 @@ internal sealed partial class Scheduler
 
     private Admission TryAdmit(Sequence next)
     {
-        if (next.Provider is { Status: SequenceStatus.Running } provider && provider.Computed < next.ProvidedAt)
+        if (IsProvidedFor(next))
             return Admission.Deferred;
         next.Provider = null;
         PrefixLease lease = _cache.Match(next.CacheSalt, next.Tokens);
         if (ShouldWaitForAnother(next, lease.Position))
         {
             _cache.Release(lease);
-            Deferrals++;
             return Admission.Deferred;
         }
 
@@ -130,6 +153,7 @@ internal sealed partial class Scheduler
                 continue;
             next.Provider = other;
             next.ProvidedAt = provided;
+            Deferrals++;
             return true;
         }
 

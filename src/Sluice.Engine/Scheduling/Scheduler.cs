@@ -92,6 +92,7 @@ internal sealed partial class Scheduler
         foreach (Sequence sequence in _running)
             sequence.ComputedAfterStep = sequence.Computed;
         AdmitUrgent();
+        LookForProviders();
 
         // By index: making room preempts from the end of the list, at most this very sequence.
         for (int i = 0; i < _running.Count; i++)

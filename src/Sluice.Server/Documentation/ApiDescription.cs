@@ -8,8 +8,12 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.OpenApi;
 using Scalar.AspNetCore;
+using Sluice.Server.Anthropic;
+using Sluice.Server.Debug;
 using Sluice.Server.Health;
+using Sluice.Server.Ollama;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Responses;
 using Sluice.Server.Tokens;
 
 namespace Sluice.Server.Documentation;
@@ -31,7 +35,9 @@ internal static class ApiDescription
         {
             json.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower;
             json.SerializerOptions.TypeInfoResolver =
-                JsonTypeInfoResolver.Combine(RequestBodiesJson.Default, OpenAIJson.Default, TokensJson.Default, HealthJson.Default);
+                JsonTypeInfoResolver.Combine(
+                    RequestBodiesJson.Default, OtherBodiesJson.Default, OpenAIJson.Default, ResponsesJson.Default, AnthropicJson.Default, OllamaJson.Default,
+                    TokensJson.Default, HealthJson.Default, DebugJson.Default);
         });
         services.AddOpenApi("v1", openApi =>
         {

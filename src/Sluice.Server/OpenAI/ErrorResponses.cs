@@ -1,6 +1,8 @@
 using Microsoft.AspNetCore.Http;
 using Sluice.Core;
+using Sluice.Server.Anthropic;
 using Sluice.Server.Http;
+using Sluice.Server.Ollama;
 
 namespace Sluice.Server.OpenAI;
 
@@ -34,18 +36,23 @@ internal static class ErrorResponses
         _ => (status, Body("the server failed to handle this request", "server_error", code: "internal_error")),
     };
 
-    /// <summary>Sends an error as the whole response.</summary>
+    /// <summary>Sends an error as the whole response, in the shape of the API that was asked.</summary>
     public static async Task WriteAsync(HttpContext context, int status, ErrorBody body)
     {
         context.Response.StatusCode = status;
         if ((status is 429 or 503) && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
-        await context.Response.WriteAsJsonAsync(body, OpenAIJson.Readable.ErrorBody);
+        if (context.Request.Path.StartsWithSegments("/v1/messages", StringComparison.OrdinalIgnoreCase))
+            await context.Response.WriteAsJsonAsync(AnthropicError.Of(status, body.Error.Message, context.TraceIdentifier), AnthropicJson.Readable.AnthropicError);
+        else if (context.Request.Path.StartsWithSegments("/api", StringComparison.OrdinalIgnoreCase))
+            await context.Response.WriteAsJsonAsync(new OllamaError(body.Error.Message), OllamaJson.Readable.OllamaError);
+        else
+            await context.Response.WriteAsJsonAsync(body, OpenAIJson.Readable.ErrorBody);
     }
 
     private static int StatusOf(string code) => code switch
     {
-        "model_not_found" => 404,
+        "model_not_found" or "response_not_found" or "not_found" => 404,
         "unsupported_media_type" => 415,
         _ => 400,
     };

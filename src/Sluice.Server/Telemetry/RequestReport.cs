@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using Sluice.Engine;
 using Sluice.Engine.Text;
+using Sluice.Server.Chat;
 
 namespace Sluice.Server.Telemetry;
 
@@ -30,6 +31,13 @@ internal sealed class RequestReport
     /// <summary>What is known of this request.</summary>
     public static RequestReport Of(HttpContext context) =>
         context.Features.Get<RequestReport>() ?? throw new InvalidOperationException("the request has no report: RequestLog must come first");
+
+    /// <summary>All answers have ended.</summary>
+    public void Finished(AnswerSet answers)
+    {
+        foreach (AnswerStream answer in answers.Answers)
+            Finished(answer.End.Text);
+    }
 
     /// <summary>A text has ended. May be called from several threads, once for each text.</summary>
     public void Finished(TextCompletion completion)

@@ -1,7 +1,7 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Sluice.Core;
+using Sluice.Server.Chat;
 using Sluice.Server.Http;
 using Sluice.Server.OpenAI;
 using Sluice.Text;
@@ -72,10 +72,8 @@ internal sealed class TokensEndpoints
             throw new RequestException("prompt or messages is required", "prompt", "missing_required_parameter");
         if (fields.Boolean("continue_final_message") ?? false)
             throw new RequestException("continue_final_message is not supported", "continue_final_message", "unsupported_value");
-        ChatTemplate template = _model.Chat ?? throw new RequestException("the model has no chat template; use prompt", "messages", "unsupported_value");
-        JsonObject inputs = ChatRequest.Read(fields, _model.Defaults).Inputs;
-        inputs["add_generation_prompt"] = fields.Boolean("add_generation_prompt") ?? true;
-        return Tokenizer.Encode(template.Render(inputs, _clock, cancellation));
+        ChatCall call = ChatRequest.Read(fields, _model).Call with { AwaitsAnswer = fields.Boolean("add_generation_prompt") ?? true };
+        return [.. ChatPrompt.Render(call, _model, _clock, cancellation).Tokens];
     }
 
     private int[] ReadTokens(RequestFields fields)

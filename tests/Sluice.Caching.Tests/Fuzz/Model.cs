@@ -1,5 +1,5 @@
-using Sluice.Caching.Memory;
 using Sluice.Caching.Tree;
+using Sluice.Core;
 
 namespace Sluice.Caching.Tests.Fuzz;
 

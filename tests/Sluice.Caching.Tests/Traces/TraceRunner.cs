@@ -2,6 +2,7 @@ using Sluice.Caching.Memory;
 using Sluice.Caching.Planning;
 using Sluice.Caching.Sequences;
 using Sluice.Caching.Tree;
+using Sluice.Core;
 
 namespace Sluice.Caching.Tests.Traces;
 
