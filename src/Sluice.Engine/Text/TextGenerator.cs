@@ -1,5 +1,4 @@
 using Sluice.Core;
-using Sluice.Engine.Sampling;
 using Sluice.Text;
 
 namespace Sluice.Engine.Text;

@@ -18,7 +18,7 @@ internal static class ErrorResponses
         RefusedException e => (e.Status, Body(e.Message, e.Type, code: e.Code)),
         BadHttpRequestException e => OfStatus(e.StatusCode),
         EngineException { Failure: EngineFailure.Overloaded } e => (429, Body(e.Message, "rate_limit_error", code: "overloaded")),
-        EngineException { Failure: EngineFailure.ShuttingDown } e => (503, Body(e.Message, "server_error", code: "shutting_down")),
+        EngineException { Failure: EngineFailure.ShuttingDown } => (503, Body("the server is stopping and takes no more requests", "server_error", code: "shutting_down")),
         EngineException { Failure: EngineFailure.InvalidLogits } => (500, Body("the model gave no usable output for this request", "server_error", code: "invalid_logits")),
         EngineException => (500, Body("the engine failed to run this request", "server_error", code: "step_failed")),
         _ => (500, Body("the server failed to handle this request", "server_error", code: "internal_error")),

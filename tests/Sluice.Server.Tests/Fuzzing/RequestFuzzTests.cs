@@ -50,28 +50,43 @@ public sealed class RequestFuzzTests
                 .Select(e => new Uri(e.RoutePattern.RawText!, UriKind.Relative)),
         ];
         Assert.True(routes.Length >= 4);
+        (Uri, byte[])[] valid = await FindValidAsync(server, routes);
+        Assert.True(valid.Length >= 4);
         using var done = new CancellationTokenSource();
         Task canary = RunCanariesAsync(server, done.Token);
         var failures = new ConcurrentQueue<string>();
         var watch = Stopwatch.StartNew();
-        await Task.WhenAll(Enumerable.Range(0, Workers).Select(worker => Task.Run(() => RunAsync(server, routes, new Mutator(HashCode.Combine(seed, worker)), count / Workers, failures))));
+        await Task.WhenAll(Enumerable.Range(0, Workers).Select(worker => Task.Run(() => RunAsync(server, routes, valid, new Mutator(HashCode.Combine(seed, worker)), count / Workers, failures))));
         TimeSpan elapsed = watch.Elapsed;
         await done.CancelAsync();
         await canary;
         string summary = $"seed {seed}: {_sent} requests, {_accepted} of them accepted, {_canaries} canaries, {_sent / elapsed.TotalSeconds:F0} a second";
         TestContext.Current.SendDiagnosticMessage(summary);
         Assert.True(failures.IsEmpty, $"{summary}\n{string.Join('\n', failures.Take(10))}");
-        Assert.True(_accepted > _sent / 100 && _accepted < _sent, $"{summary}: the mutations are too rough or too gentle");
+        Assert.True(_accepted > _sent / 50 && _accepted < _sent, $"{summary}: the mutations are too rough or too gentle");
         await server.AssertIdleAsync();
         Assert.DoesNotContain(server.Log, l => l.StartsWith("Error Sluice", StringComparison.Ordinal) || l.StartsWith("Critical", StringComparison.Ordinal));
     }
 
-    private async Task RunAsync(TestServer server, Uri[] routes, Mutator mutator, long count, ConcurrentQueue<string> failures)
+    /// <summary>Which route takes which body as it is: mutants of those get further than into the first check.</summary>
+    private static async Task<(Uri Route, byte[] Body)[]> FindValidAsync(TestServer server, Uri[] routes)
+    {
+        var valid = new List<(Uri, byte[])>();
+        foreach ((Uri route, string body) in routes.SelectMany(route => Bodies.Select(body => (route, body))))
+        {
+            if ((await server.OpenAsync(route.OriginalString, body)).IsSuccessStatusCode)
+                valid.Add((route, Encoding.UTF8.GetBytes(body)));
+        }
+
+        return [.. valid];
+    }
+
+    private async Task RunAsync(TestServer server, Uri[] routes, (Uri Route, byte[] Body)[] valid, Mutator mutator, long count, ConcurrentQueue<string> failures)
     {
         for (long i = 0; i < count; i++)
         {
-            Uri route = mutator.Pick(routes);
-            byte[] body = mutator.Mutate(Encoding.UTF8.GetBytes(mutator.Pick(Bodies)));
+            (Uri route, byte[] body) = mutator.OneIn(5) ? (mutator.Pick(routes), Encoding.UTF8.GetBytes(mutator.Pick(Bodies))) : mutator.Pick(valid);
+            body = mutator.Mutate(body);
             using var request = new HttpRequestMessage(HttpMethod.Post, route) { Content = new ByteArrayContent(body) };
             request.Content.Headers.TryAddWithoutValidation("Content-Type", mutator.OneIn(50) ? mutator.Pick(ContentTypes) : "application/json");
             if (mutator.OneIn(20))
