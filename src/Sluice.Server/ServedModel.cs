@@ -32,14 +32,5 @@ public sealed record ServedModel
     /// <summary>Sampling where a request is silent: what generation_config.json suggests.</summary>
     public SamplingOptions Defaults { get; init; } = new();
 
-    // A template need not show old thinking to the model, and then says nothing of how it is marked.
-    private OutputFormat Detect()
-    {
-        if (Chat is not { } template)
-            return OutputFormat.Plain;
-        OutputFormat format = OutputFormat.Detect(template);
-        bool hasTags = Generator.Tokenizer.TryGetId("<think>", out int begin) && Generator.Tokenizer.TryGetId("</think>", out int end)
-            && Generator.Tokenizer.IsAdded(begin) && Generator.Tokenizer.IsAdded(end);
-        return hasTags ? format with { Reasoning = ReasoningStyle.ThinkTags } : format;
-    }
+    private OutputFormat Detect() => Chat is { } template ? OutputFormat.Detect(template, Generator.Tokenizer) : OutputFormat.Plain;
 }
