@@ -18,11 +18,11 @@ internal sealed class CompileBudget(ConstraintLimits limits, CancellationToken c
     /// <summary>The request's field that is being compiled, for errors.</summary>
     public string Field { get; set; } = "constraint";
 
-    public RequestException Invalid(string message) => new(message, Field);
+    public RequestException Invalid(string message) => new(OneLine(message), Field);
 
-    public RequestException Unsupported(string message) => new(message, Field, "unsupported_value");
+    public RequestException Unsupported(string message) => new(OneLine(message), Field, "unsupported_value");
 
-    public RequestException TooComplex(string message) => new(message, Field, "constraint_too_complex");
+    public RequestException TooComplex(string message) => new(OneLine(message), Field, "constraint_too_complex");
 
     public RequestException TooDeep() => TooComplex($"the constraint nests deeper than {Limits.Depth} levels");
 
@@ -50,4 +50,11 @@ internal sealed class CompileBudget(ConstraintLimits limits, CancellationToken c
             throw TooComplex($"the constraint expands to more than {Limits.Nodes} parts");
         Charge(count);
     }
+
+    // Messages quote what was sent.
+    private static string OneLine(string message) => string.Create(message.Length, message, (line, text) =>
+    {
+        for (int i = 0; i < text.Length; i++)
+            line[i] = char.IsControl(text[i]) || char.IsSurrogate(text[i]) ? '?' : text[i];
+    });
 }

@@ -87,7 +87,6 @@ internal sealed class GbnfParser
     {
         if (++_depth > _budget.Limits.Depth)
             throw _budget.TooDeep();
-        TryTake("|");
         var branches = new List<GrammarNode>();
         do
         {
