@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sluice.Constraints.Vocabularies;
 
 namespace Sluice.Constraints.Tests;
 
@@ -131,27 +132,32 @@ internal static class Walk
         var tokens = new List<int>();
         for (int at = 0; at < text.Length;)
         {
-            var fitting = new List<int>();
-            var nodes = vocabulary.Trie.Nodes;
-            for (int i = 0, depth = 0; i < nodes.Length && at + depth < text.Length;)
-            {
-                if (nodes[i].Depth != depth + 1)
-                    break;
-                if (nodes[i].Label != text[at + depth])
-                {
-                    i = nodes[i].End;
-                    continue;
-                }
-
-                if (nodes[i].Token >= 0)
-                    fitting.Add(nodes[i].Token);
-                depth++;
-                i++;
-            }
-
+            List<int> fitting = [.. Prefixes(vocabulary.ShortTokens, text.AsSpan(at)), .. Prefixes(vocabulary.LongTokens, text.AsSpan(at))];
             int token = fitting[random.Next(fitting.Count)];
             tokens.Add(token);
             at += vocabulary.Bytes(token).Length;
+        }
+
+        return tokens;
+    }
+
+    /// <summary>The tokens that some text begins with, the shortest first.</summary>
+    private static List<int> Prefixes(TokenTrie trie, ReadOnlySpan<byte> text)
+    {
+        var tokens = new List<int>();
+        ReadOnlySpan<TrieNode> nodes = trie.Nodes;
+        for (int i = 0, depth = 0; i < nodes.Length && depth < text.Length && nodes[i].Depth == depth + 1;)
+        {
+            if (nodes[i].Label != text[depth])
+            {
+                i = nodes[i].End;
+                continue;
+            }
+
+            depth++;
+            if (nodes[i].Token >= 0)
+                tokens.Add(nodes[i].Token);
+            i++;
         }
 
         return tokens;
