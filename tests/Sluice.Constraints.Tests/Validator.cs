@@ -37,7 +37,7 @@ internal sealed class Validator
         EvaluationResults results = _schema.Evaluate(value, new EvaluationOptions { OutputFormat = OutputFormat.List, RequireFormatValidation = false });
         problem = string.Join("; ", results.Details.Where(detail => detail.HasErrors).SelectMany(detail => detail.Errors!.Values));
         if (!results.IsValid)
-            return false;
+            return CountsOtherwise(text, results);
         if (_format is not null && value is JsonValue && !IsFormat(value.GetValue<string>()))
         {
             problem = $"not a {_format}";
@@ -46,6 +46,12 @@ internal sealed class Validator
 
         return true;
     }
+
+    // JSON Schema counts code points; JsonSchema.Net counts what is seen as one character.
+    private static bool CountsOtherwise(string text, EvaluationResults results) =>
+        new StringInfo(text).LengthInTextElements != text.EnumerateRunes().Count()
+        && results.Details.Where(detail => detail.HasErrors).SelectMany(detail => detail.Errors!)
+            .All(error => error.Key is "minLength" or "maxLength" or "anyOf" or "oneOf" or "allOf" or "");
 
     private bool IsFormat(string text) => _format switch
     {
