@@ -21,7 +21,8 @@ public sealed class ReadmeTests
         string[] missing =
         [
             .. RepositoryRoot.Files("src/Sluice.Cli/Commands", "*Command.cs")
-                .Select(file => Path.GetFileNameWithoutExtension(file)!.Replace("Command", "", StringComparison.Ordinal).ToLowerInvariant())
+                .Select(file => Path.GetFileNameWithoutExtension(file)!.Replace("Command", "", StringComparison.Ordinal))
+                .Select(name => string.Concat(name.Select((c, i) => char.IsUpper(c) ? $"{(i > 0 ? "-" : "")}{char.ToLowerInvariant(c)}" : $"{c}")))
                 .Where(name => !page.Contains($"## sluice {name}", StringComparison.Ordinal)),
         ];
         Assert.Empty(missing);

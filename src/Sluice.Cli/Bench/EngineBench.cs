@@ -40,7 +40,9 @@ internal sealed class EngineBench(LanguageModel model, int stepTokens, Cancellat
             Add((await RunAsync(engine, "turn 2", second)).Row);
             Add((await RunAsync(engine, "regenerate", second)).Row);
             Add((await RunAsync(engine, "turn 2 by another client", [.. first, .. answer, .. Tokens(turn)])).Row);
-            if (i > 0 && others > 0)
+
+            // Once is enough, and last, when all code is compiled as well as it will be.
+            if (i < repeats - 1)
                 continue;
             for (int other = 0; other < others; other++)
                 _ = await RunAsync(engine, "other", Tokens(history));
