@@ -16,6 +16,8 @@ internal sealed class DocumentMaker(JsonNode root, Random random)
     {
         if (schema is not JsonObject keywords)
             return Any(depth);
+        if (depth > 20)
+            return null; // more often than not no longer valid, and then passed over
         if (keywords["const"] is { } constant)
             return constant.DeepClone();
         if (keywords["enum"] is JsonArray values)
@@ -25,7 +27,11 @@ internal sealed class DocumentMaker(JsonNode root, Random random)
         foreach (string choice in (string[])["anyOf", "oneOf"])
         {
             if (keywords[choice] is JsonArray branches)
-                return Make(Merge(branches[depth > 4 ? 0 : random.Next(branches.Count)], keywords, choice), depth);
+            {
+                JsonNode?[] leaves = [.. branches.Where(branch => branch is JsonObject { } leaf && !leaf.ContainsKey("$ref") && !leaf.ContainsKey("properties"))];
+                JsonNode? chosen = depth > 4 && leaves.Length > 0 ? leaves[random.Next(leaves.Length)] : branches[random.Next(branches.Count)];
+                return Make(Merge(chosen, keywords, choice), depth);
+            }
         }
 
         if (keywords["allOf"] is JsonArray parts)
