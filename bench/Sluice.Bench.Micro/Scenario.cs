@@ -52,7 +52,8 @@ internal sealed class Scenario
     /// <summary>The gated delta rule: <paramref name="tokens"/> more tokens of each of some sequences.</summary>
     public static Scenario DeltaRule(CpuBackend backend, LinearAttentionConfig shape, int sequences, int tokens)
     {
-        StateCache states = backend.CreateStateCache(1, sequences, shape);
+        CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(1, shape), 0, sequences);
+        StateCache states = statesArena.States!;
         StepBatch first = Batch(sequences, tokens, firstPosition: 0);
         StepBatch batch = Batch(sequences, tokens, firstPosition: tokens);
         Activation mixed = Filled(backend, batch.TokenCount, shape.ConvChannels);
@@ -72,7 +73,8 @@ internal sealed class Scenario
     /// <summary>The causal convolution before it.</summary>
     public static Scenario Convolution(CpuBackend backend, LinearAttentionConfig shape, int tokens)
     {
-        StateCache states = backend.CreateStateCache(1, 1, shape);
+        CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(1, shape), 0, 1);
+        StateCache states = statesArena.States!;
         StepBatch batch = Batch(1, tokens, firstPosition: 0);
         Activation qkv = Filled(backend, tokens, shape.ConvChannels);
         Activation mixed = backend.Allocate(tokens, shape.ConvChannels);
@@ -88,7 +90,8 @@ internal sealed class Scenario
     public static Scenario Attention(CpuBackend backend, AttentionConfig shape, int sequences, int tokens, int context)
     {
         int pages = (context + KvCache.PageTokens - 1) / KvCache.PageTokens;
-        KvCache kv = backend.CreateKvCache(1, sequences * pages, shape.KvHeads, shape.HeadDim);
+        CacheArena kvArena = backend.CreateArena(new CacheShape(1, shape.KvHeads, shape.HeadDim), sequences * pages, 0);
+        KvCache kv = kvArena.Kv!;
         (int queries, int keys) = (shape.QueryHeads * shape.HeadDim, shape.KvHeads * shape.HeadDim);
         Vector norm = backend.LoadVector(Enumerable.Repeat(1f, shape.HeadDim).ToArray());
         const int Chunk = 256;

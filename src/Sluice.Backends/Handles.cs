@@ -98,12 +98,12 @@ public abstract class Routing
 
 /// <summary>
 /// Keys and values of every full-attention layer in pages of <see cref="PageTokens"/> tokens. A page number addresses the same
-/// page of every layer. Which page is whose is decided above.
+/// page of every layer. Which page is whose is decided above. Part of a <see cref="CacheArena"/>.
 /// </summary>
-public abstract class KvCache : IDisposable
+public abstract class KvCache
 {
     /// <summary>Tokens of a page.</summary>
-    public const int PageTokens = 16;
+    public const int PageTokens = MemoryGeometry.DefaultPageTokens;
 
     /// <summary>Creates the handle.</summary>
     protected KvCache(int layers, int pages, int kvHeads, int headDim)
@@ -125,16 +125,13 @@ public abstract class KvCache : IDisposable
 
     /// <summary>Elements of a head.</summary>
     public int HeadDim { get; }
-
-    /// <inheritdoc/>
-    public abstract void Dispose();
 }
 
 /// <summary>
 /// The recurrent and convolution states of every linear-attention layer, in slots: one slot holds the state of one sequence at
-/// one position, for all layers.
+/// one position, for all layers. Part of a <see cref="CacheArena"/>.
 /// </summary>
-public abstract class StateCache : IDisposable
+public abstract class StateCache
 {
     /// <summary>Creates the handle.</summary>
     protected StateCache(int layers, int slots, LinearAttentionConfig shape)
@@ -152,7 +149,4 @@ public abstract class StateCache : IDisposable
 
     /// <summary>Heads and widths.</summary>
     public LinearAttentionConfig Shape { get; }
-
-    /// <inheritdoc/>
-    public abstract void Dispose();
 }

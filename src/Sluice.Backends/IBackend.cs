@@ -49,11 +49,11 @@ public interface IBackend : IDisposable
     /// <summary>Stores a vector.</summary>
     Vector LoadVector(ReadOnlySpan<float> values);
 
-    /// <summary>Allocates KV pages for all full-attention layers.</summary>
-    KvCache CreateKvCache(int layers, int pages, int kvHeads, int headDim);
+    /// <summary>How this device cuts memory into pages and states of a shape: sizes as it lays them out, padding included.</summary>
+    MemoryGeometry GeometryOf(CacheShape shape);
 
-    /// <summary>Allocates state slots for all linear-attention layers.</summary>
-    StateCache CreateStateCache(int layers, int slots, LinearAttentionConfig shape);
+    /// <summary>Allocates memory for pages and states: <paramref name="superblocks"/> of <see cref="GeometryOf"/>'s.</summary>
+    CacheArena CreateArena(CacheShape shape, int superblocks);
 
     /// <summary>Copies one row of <paramref name="source"/> to the host, [width], once all operations so far are done.</summary>
     void Read(Activation source, int row, Span<float> destination);

@@ -18,7 +18,7 @@ internal sealed record SessionOptions
 
     public int LoadWorkers { get; init; }
 
-    /// <summary>Bytes for KV and states; 0 for half of what is free after the weights.</summary>
+    /// <summary>Bytes for KV and states; 0 for what is free after the weights, less a margin.</summary>
     public long Memory { get; init; }
 
     public int Sequences { get; init; } = 1;
@@ -57,11 +57,11 @@ internal sealed class ModelSession : IAsyncDisposable
     public static ModelSession Load(SessionOptions options, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(options.Folder);
-        long budget = options.Memory > 0 ? options.Memory : (SystemMemory.AvailableBytes() - checkpoint.ByteLength) / 2;
-        MemoryPlan plan = MemoryPlan.Create(checkpoint.Config, budget, options.Sequences);
         IBackend backend = Devices.Open(Devices.Cpu, options.Threads);
         try
         {
+            long free = Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes) - checkpoint.ByteLength;
+            long cacheBytes = CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), options.Memory, free);
             LoadDisplay display = new("loading");
             long start = Stopwatch.GetTimestamp();
             LanguageModel model = LanguageModel.Load(
@@ -71,8 +71,7 @@ internal sealed class ModelSession : IAsyncDisposable
                 {
                     MaxStepTokens = options.StepTokens,
                     MaxLogitRows = Math.Min(options.StepTokens, options.Sequences),
-                    Pages = plan.Pages,
-                    Slots = plan.Slots,
+                    CacheBytes = cacheBytes,
                     LoadWorkers = options.LoadWorkers,
                 },
                 display,

@@ -17,6 +17,8 @@ RootCommand root = new("Sluice runs hybrid language models (Qwen3-Next, Qwen3.5 
     TokenizeCommand.Create(),
     TemplateCommand.Create(),
     BenchCommand.Create(),
+    BenchEngineCommand.Create(),
+    CacheCommand.Create(),
 };
 
 try

@@ -84,10 +84,10 @@ public sealed class CpuBackend : IBackend
     public Vector LoadVector(ReadOnlySpan<float> values) => new CpuVector(_arena, values);
 
     /// <inheritdoc/>
-    public KvCache CreateKvCache(int layers, int pages, int kvHeads, int headDim) => new CpuKvCache(layers, pages, kvHeads, headDim);
+    public MemoryGeometry GeometryOf(CacheShape shape) => CpuCacheArena.GeometryOf(shape);
 
     /// <inheritdoc/>
-    public StateCache CreateStateCache(int layers, int slots, LinearAttentionConfig shape) => new CpuStateCache(layers, slots, shape);
+    public CacheArena CreateArena(CacheShape shape, int superblocks) => CpuCacheArena.Create(shape, superblocks);
 
     /// <inheritdoc/>
     public unsafe void Read(Activation source, int row, Span<float> destination) =>

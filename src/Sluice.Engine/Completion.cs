@@ -33,6 +33,12 @@ public sealed record Completion(FinishReason Reason, GenerationUsage Usage, Slui
 public sealed record GenerationUsage(
     int PromptTokens, int OutputTokens, TimeSpan QueueTime, TimeSpan PrefillTime, TimeSpan DecodeTime)
 {
+    /// <summary>What the prefix cache had of the prompt when it was first admitted.</summary>
+    public PrefixUse Prefix { get; init; }
+
+    /// <summary>Tokens of the prompt that were not computed.</summary>
+    public int CachedTokens => Prefix.CachedTokens;
+
     /// <summary>Prompt and output.</summary>
     public int TotalTokens => PromptTokens + OutputTokens;
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Sluice.Backends;
+using Sluice.Caching.Sequences;
 using Sluice.Core;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Scheduling;
@@ -10,29 +11,33 @@ using Sluice.Models;
 namespace Sluice.Engine;
 
 /// <summary>
-/// The single-threaded heart of the engine, sole owner of scheduler and memory: plan a step, run it, sample, publish. It knows
+/// The single-threaded heart of the engine, sole owner of scheduler, cache and memory: plan a step, run it, sample, publish. It knows
 /// neither threads nor callers, so a test can drive it step by step and always get the same trace.
 /// </summary>
-internal sealed class EngineLoop
+internal sealed partial class EngineLoop
 {
     private readonly ILanguageModel _model;
     private readonly TimeProvider _clock;
     private readonly EngineMeters _meters;
     private readonly Action<Sequence> _onFinished;
-    private readonly SequenceMemory _memory;
+    private readonly PrefixCache _cache;
     private readonly Scheduler _scheduler;
     private readonly Sampler _sampler;
     private readonly StepBatch _batch;
     private readonly List<PlannedSpan> _planned = [];
     private readonly float[] _logits;
+    private readonly ulong[] _allowed;
     private long _steps;
+    private long _stepTicks;
+    private long _modelTicks;
+    private long _samplingTicks;
 
     public EngineLoop(
-        ILanguageModel model, SequenceMemory memory, Scheduler scheduler, int stepTokens, TimeProvider clock, EngineMeters meters,
+        ILanguageModel model, PrefixCache cache, Scheduler scheduler, int stepTokens, TimeProvider clock, EngineMeters meters,
         Action<Sequence> onFinished)
     {
         _model = model;
-        _memory = memory;
+        _cache = cache;
         _scheduler = scheduler;
         _clock = clock;
         _meters = meters;
@@ -40,51 +45,16 @@ internal sealed class EngineLoop
         _sampler = new Sampler(model.Config.VocabularySize);
         _batch = new StepBatch(stepTokens);
         _logits = new float[model.Config.VocabularySize];
+        _allowed = new ulong[(model.Config.VocabularySize + 63) / 64];
     }
 
     /// <summary>Steps made.</summary>
-    public long Steps => _steps;
+    public long Steps => Volatile.Read(ref _steps);
+
+    /// <summary>Where the time of all steps went.</summary>
+    public EngineTimes Times => new(TimeIn(ref _stepTicks), TimeIn(ref _modelTicks), TimeIn(ref _samplingTicks));
 
     public bool HasWork => _scheduler.Running.Count + _scheduler.Waiting.Count > 0;
-
-    /// <summary>Adds a submitted sequence.</summary>
-    public void Accept(Sequence sequence)
-    {
-        if (sequence.CancelRequested)
-            Finish(sequence, FinishReason.Cancelled);
-        else
-            _scheduler.Enqueue(sequence);
-    }
-
-    /// <summary>Ends a sequence whose caller gave up; nothing if it has ended.</summary>
-    public void Cancel(Sequence sequence)
-    {
-        sequence.CancelRequested = true;
-        if (sequence.Status is SequenceStatus.Waiting or SequenceStatus.Running)
-            Finish(sequence, FinishReason.Cancelled);
-    }
-
-    /// <summary>Ends all sequences: cancelled, or failed with <paramref name="error"/>.</summary>
-    public void EndAll(SluiceException? error)
-    {
-        FinishReason reason = error is null ? FinishReason.Cancelled : FinishReason.Failed;
-        while (_scheduler.Waiting.Count > 0)
-            Finish(_scheduler.Waiting[^1], reason, error);
-        while (_scheduler.Running.Count > 0)
-            Finish(_scheduler.Running[^1], reason, error);
-    }
-
-    /// <summary>
-    /// Tells every caller that the engine itself is broken. Touches neither scheduler nor memory, which can no longer be trusted.
-    /// </summary>
-    public void Abandon(SluiceException error)
-    {
-        foreach (Sequence sequence in _scheduler.Running.Concat(_scheduler.Waiting))
-            Report(sequence, FinishReason.Failed, error);
-    }
-
-    /// <summary>Ends a sequence that never came to the scheduler.</summary>
-    public void Refuse(Sequence sequence, SluiceException error) => Report(sequence, FinishReason.Failed, error);
 
     /// <summary>One step: one token for each decoding sequence, as much prefill as the budget allows.</summary>
     public void Step()
@@ -94,16 +64,29 @@ internal sealed class EngineLoop
         _batch.Clear();
         _planned.Clear();
         _scheduler.Plan(_batch, _planned);
-        Debug.Assert(_planned.Count > 0, "somebody can always run: the oldest fits alone");
-        int outputTokens = TryForward() ? Commit() : 0;
-        _steps++;
+        Debug.Assert(_planned.Count > 0, "somebody can always run: the first fits alone");
+
+        // Outside of what is caught: memory that was half moved is nobody's fault, and nothing can go on with it.
+        DeviceWorkRunner.Run(_cache.Memory.Work, _model.Caches);
+        long modelStart = _clock.GetTimestamp();
+        bool isComputed = TryForward();
+        Volatile.Write(ref _modelTicks, _modelTicks + _clock.GetTimestamp() - modelStart);
+        int outputTokens = isComputed ? Commit() : 0;
+        _scheduler.Advance(_batch.TokenCount);
+        Volatile.Write(ref _steps, _steps + 1);
+        Volatile.Write(ref _stepTicks, _stepTicks + _clock.GetTimestamp() - start);
         _meters.Step(_clock.GetElapsedTime(start), _batch.TokenCount, outputTokens, _scheduler.Preemptions - preemptions);
         if (!HasWork)
             CheckIntegrityInDebug();
     }
 
     /// <summary>Proves that all memory is accounted for.</summary>
-    public void CheckIntegrity() => _memory.CheckIntegrity(_scheduler.Running);
+    public void CheckIntegrity()
+    {
+        _cache.CheckIntegrity();
+        if (_cache.Sequences != _scheduler.Running.Count)
+            throw new InvalidOperationException($"{_cache.Sequences} sequences hold memory and {_scheduler.Running.Count} run");
+    }
 
     [Conditional("DEBUG")]
     private void CheckIntegrityInDebug() => CheckIntegrity();
@@ -120,73 +103,92 @@ internal sealed class EngineLoop
         catch (Exception e)
         {
             foreach (PlannedSpan span in _planned)
-                Finish(span.Sequence, FinishReason.Failed, StepFailed(e));
+                FailWithFollowers(span.Sequence, StepFailed(e));
             return false;
         }
     }
 
-    /// <summary>Moves every sequence of the step forward, samples for those that are due; returns how many tokens came of it.</summary>
+    /// <summary>
+    /// Moves every sequence of the step forward, gives the cache the states it exported, samples for those that are due; returns how
+    /// many tokens came of it.
+    /// </summary>
     private int Commit()
     {
-        int logitRow = 0;
+        int logitRow = 0, outputTokens = 0;
+        bool publishesAll = !_cache.Memory.Geometry.HasStates;
         foreach (PlannedSpan span in _planned)
         {
             Sequence sequence = span.Sequence;
-            sequence.Computed += span.Count;
-            if (sequence.Remaining == 0)
-                SampleNext(sequence, logitRow++);
+            SequenceMemory memory = sequence.Memory!;
+            _cache.Advance(memory, span.Count);
+            if (!memory.Exports.IsEmpty || (publishesAll && span.Count > 1))
+                _cache.Publish(memory, sequence.Tokens);
+            if (sequence.Remaining > 0)
+                continue;
+            if (sequence.Followers is { } followers)
+                outputTokens += Fork(sequence, followers, logitRow);
+            if (sequence.Status == SequenceStatus.Running && SampleNext(sequence, logitRow))
+                outputTokens++;
+            logitRow++;
         }
 
-        return logitRow;
+        return outputTokens;
+    }
+
+    /// <summary>The prompt of several choices is computed: each starts from it, and draws its own first token from the same logits.</summary>
+    private int Fork(Sequence leader, List<Sequence> followers, int logitRow)
+    {
+        leader.Followers = null;
+        int outputTokens = 0;
+        foreach (Sequence follower in followers)
+        {
+            follower.Leader = null;
+            if (_scheduler.Fork(leader, follower) && SampleNext(follower, logitRow))
+                outputTokens++;
+        }
+
+        return outputTokens;
     }
 
     [SuppressMessage("Design", "CA1031", Justification = "one sequence's logits must not end the other requests")]
-    private void SampleNext(Sequence sequence, int logitRow)
+    private bool SampleNext(Sequence sequence, int logitRow)
     {
         SampledToken sampled;
+        long start = _clock.GetTimestamp();
         try
         {
             _model.ReadLogits(logitRow, _logits);
-            sampled = _sampler.Sample(_logits, sequence.Sampling);
+            sampled = _sampler.Sample(_logits, sequence.Sampling, Allowed(sequence));
+            Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);
         }
         catch (Exception e)
         {
-            Finish(sequence, FinishReason.Failed, e as SluiceException ?? StepFailed(e));
-            return;
+            Fail(sequence, e as SluiceException ?? StepFailed(e));
+            return false;
         }
 
         sequence.Append(sampled.Token);
+        if (sequence.Matcher?.Accept(sampled.Token) == false)
+            throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
         sequence.FirstTokenAt ??= _clock.GetTimestamp();
         sequence.Stream.Publish(sampled);
-        if (sequence.StopTokens.AsSpan().Contains(sampled.Token))
+        if (sequence.StopTokens.AsSpan().Contains(sampled.Token) || sequence.Matcher is { IsEnded: true })
             Finish(sequence, FinishReason.Stop);
         else if (sequence.Length == sequence.MaxLength)
             Finish(sequence, FinishReason.Length);
+        return true;
     }
 
-    private void Finish(Sequence sequence, FinishReason reason, SluiceException? error = null)
+    /// <summary>The tokens that may come next, a bit for each; empty when all may.</summary>
+    private ReadOnlySpan<ulong> Allowed(Sequence sequence)
     {
-        _scheduler.Remove(sequence);
-        Report(sequence, reason, error);
+        if (sequence.Matcher is not { } matcher)
+            return [];
+        matcher.FillMask(_allowed);
+        return _allowed;
     }
 
-    private void Report(Sequence sequence, FinishReason reason, SluiceException? error)
-    {
-        sequence.Registration.Unregister();
-        long now = _clock.GetTimestamp();
-        long admitted = sequence.AdmittedAt ?? now;
-        long first = sequence.FirstTokenAt ?? now;
-        var usage = new GenerationUsage(
-            sequence.PromptLength,
-            sequence.OutputLength,
-            _clock.GetElapsedTime(sequence.SubmittedAt, admitted),
-            _clock.GetElapsedTime(admitted, first),
-            _clock.GetElapsedTime(first, now));
-        var completion = new Completion(reason, usage, error);
-        sequence.Stream.Finish(completion);
-        _onFinished(sequence);
-        _meters.Finished(completion);
-    }
+    private TimeSpan TimeIn(ref long ticks) => _clock.GetElapsedTime(0, Volatile.Read(ref ticks));
 
     private static EngineException StepFailed(Exception e) =>
         new(EngineFailure.StepFailed, $"the step this request was part of failed: {e.Message}", e);

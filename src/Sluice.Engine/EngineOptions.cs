@@ -1,3 +1,4 @@
+using Sluice.Caching.Sequences;
 using Sluice.Core;
 
 namespace Sluice.Engine;
@@ -19,6 +20,9 @@ public sealed record EngineOptions
     /// Default 1024.
     /// </summary>
     public int MaxQueued { get; init => field = AtLeast(1, value, nameof(MaxQueued)); } = 1024;
+
+    /// <summary>The prefix cache; nothing in it needs setting.</summary>
+    public PrefixCacheOptions Cache { get; init; } = new();
 
     /// <summary>How long disposing the engine lets accepted requests finish before it cancels them. Default 30 seconds.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);

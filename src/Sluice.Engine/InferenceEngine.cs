@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Threading.Channels;
 using Sluice.Backends;
+using Sluice.Caching.Sequences;
 using Sluice.Core;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Scheduling;
@@ -24,7 +25,7 @@ public sealed class InferenceEngine : IAsyncDisposable
     private readonly ILanguageModel _model;
     private readonly EngineOptions _options;
     private readonly TimeProvider _clock;
-    private readonly SequenceMemory _memory;
+    private readonly PrefixCache _cache;
     private readonly Scheduler _scheduler;
     private readonly EngineLoop _loop;
     private readonly bool _ownThread;
@@ -47,23 +48,20 @@ public sealed class InferenceEngine : IAsyncDisposable
         _clock = clock ?? TimeProvider.System;
         _ownThread = ownThread;
         ModelConfig config = model.Config;
-        bool needsSlot = config.Layers.Contains(LayerKind.LinearAttention);
         int stepTokens = Math.Min(_options.StepTokens, model.MaxStepTokens);
+        CacheArena arena = model.Caches;
+        MemoryGeometry geometry = arena.Geometry;
+        _cache = new PrefixCache(geometry, arena.Superblocks * geometry.SuperblockBytes, _options.Cache);
 
-        // Each running sequence may need a row of the step, a row of logits and a slot.
-        int possible = Math.Min(stepTokens, Math.Min(model.MaxLogitRows, needsSlot ? model.Slots : int.MaxValue));
+        // Each running sequence may need a row of the step, a row of logits, a slot and a page.
+        int fitting = arena.Superblocks / Math.Max(1, geometry.SuperblocksPerSlot);
+        int possible = Math.Min(Math.Min(stepTokens, model.MaxLogitRows), geometry.HasStates ? fitting : int.MaxValue);
         MaxRunning = Math.Min(possible, _options.MaxRunning ?? int.MaxValue);
-        if (MaxRunning < 1 || model.Pages < 1)
-        {
-            throw new ConfigurationException(
-                $"the model needs room for one sequence: it has {model.Pages} KV pages, {model.Slots} state slots, {model.MaxLogitRows} rows of logits");
-        }
-
-        MaxSequenceTokens = (int)Math.Min(config.MaxPositions, ((long)model.Pages * KvCache.PageTokens) + 1);
-        Meters = new EngineMeters(() => Status);
-        _memory = new SequenceMemory(model.Pages, needsSlot ? model.Slots : 0, needsSlot);
-        _scheduler = new Scheduler(_memory, MaxRunning, _clock);
-        _loop = new EngineLoop(model, _memory, _scheduler, stepTokens, _clock, Meters, _ => Leave());
+        int pagesAlone = (arena.Superblocks - geometry.SuperblocksPerSlot) * geometry.PagesPerSuperblock;
+        MaxSequenceTokens = (int)Math.Min(config.MaxPositions, ((long)pagesAlone * KvCache.PageTokens) + 1);
+        Meters = new EngineMeters(this);
+        _scheduler = new Scheduler(_cache, MaxRunning, _clock);
+        _loop = new EngineLoop(model, _cache, _scheduler, stepTokens, _clock, Meters, _ => Leave());
         if (ownThread)
             new Thread(Run) { Name = "sluice-engine", IsBackground = true }.Start();
     }
@@ -73,7 +71,11 @@ public sealed class InferenceEngine : IAsyncDisposable
         Submit,
         Cancel,
         CancelAll,
+        Call,
     }
+
+    /// <summary>Most continuations of one prompt.</summary>
+    public const int MaxChoices = 128;
 
     /// <summary>Most tokens of prompt and output together: what the model was made for, or what the memory holds if that is less.</summary>
     public int MaxSequenceTokens { get; }
@@ -94,34 +96,71 @@ public sealed class InferenceEngine : IAsyncDisposable
                 _accepting,
                 running,
                 Math.Max(0, Volatile.Read(ref _outstanding) - running),
-                _memory.Pages.Count,
-                _memory.Pages.FreeCount,
-                _memory.Slots.Count,
-                _memory.Slots.FreeCount,
-                _loop.Steps);
+                _loop.Steps,
+                _scheduler.Preemptions,
+                _loop.Times,
+                CacheUse.Of(_cache));
         }
     }
 
     /// <summary>Queues a request. Its tokens come through the stream; <paramref name="cancellation"/> ends it within one step.</summary>
     /// <exception cref="RequestException">The request is invalid or can never fit.</exception>
     /// <exception cref="EngineException">The queue is full, or the engine takes no more requests.</exception>
-    public GenerationStream Submit(GenerationRequest request, CancellationToken cancellation = default)
-    {
-        int maxLength = ValidLength(request);
-        Enter();
-        Sequence? sequence = null;
-        var stream = new GenerationStream(() => _inbox.Writer.TryWrite(new Command(CommandKind.Cancel, sequence!)));
-        sequence = new Sequence(Interlocked.Increment(ref _arrivals), request, maxLength, SeedOf(request.Sampling), stream)
-        {
-            SubmittedAt = _clock.GetTimestamp(),
-        };
+    public GenerationStream Submit(GenerationRequest request, CancellationToken cancellation = default) =>
+        Submit(request, choices: 1, cancellation)[0];
 
-        // Before the sequence is known to the engine thread, which unregisters; a token that is cancelled already calls back here and
+    /// <summary>
+    /// Queues a request for several continuations of one prompt, which is computed once: its pages are shared and its state is
+    /// copied. Each has its own random numbers: the first those of the request's seed, the others those of seeds derived from it.
+    /// </summary>
+    /// <param name="request">The request.</param>
+    /// <param name="choices">Continuations, 1 to <see cref="MaxChoices"/>.</param>
+    /// <param name="cancellation">Ends all of them within one step.</param>
+    /// <returns>A stream for each; each may be cancelled alone.</returns>
+    /// <exception cref="RequestException">The request is invalid or can never fit.</exception>
+    /// <exception cref="EngineException">The queue is full, or the engine takes no more requests.</exception>
+    public IReadOnlyList<GenerationStream> Submit(GenerationRequest request, int choices, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        int maxLength = ValidLength(request);
+        if (choices is < 1 or > MaxChoices)
+            throw new RequestException($"n must be from 1 to {MaxChoices}, found {choices}", "n");
+        Enter(choices);
+        var sequences = new Sequence[choices];
+        var streams = new GenerationStream[choices];
+        ulong seed = SeedOf(request.Sampling);
+        for (int i = 0; i < choices; i++)
+        {
+            int index = i;
+            streams[i] = new GenerationStream(() => _inbox.Writer.TryWrite(new Command(CommandKind.Cancel, sequences[index])));
+            sequences[i] = new Sequence(Interlocked.Increment(ref _arrivals), request, maxLength, Philox.Derive(seed, i), streams[i])
+            {
+                SubmittedAt = _clock.GetTimestamp(),
+            };
+        }
+
+        // Before the sequences are known to the engine thread, which unregisters; a token that is cancelled already calls back here and
         // now, and the engine then meets the cancellation first.
-        sequence.Registration = cancellation.UnsafeRegister(static state => ((GenerationStream)state!).Cancel(), stream);
-        _inbox.Writer.TryWrite(new Command(CommandKind.Submit, sequence));
-        return stream;
+        for (int i = 0; i < choices; i++)
+            sequences[i].Registration = cancellation.UnsafeRegister(static state => ((GenerationStream)state!).Cancel(), streams[i]);
+        if (choices > 1)
+            sequences[0].Followers = [.. sequences[1..]];
+        _inbox.Writer.TryWrite(new Command(CommandKind.Submit, sequences[0]));
+        return streams;
     }
+
+    /// <summary>
+    /// What the cache holds, as the engine thread sees it between two steps: the budget, the hit rates, the upper part of the tree.
+    /// </summary>
+    /// <param name="mostNodes">Nodes to show; the deepest-rooted heaviest ones first.</param>
+    /// <param name="cancellation">Gives up waiting.</param>
+    public Task<CacheSnapshot> SnapshotCacheAsync(int mostNodes = 256, CancellationToken cancellation = default) =>
+        OnEngineThread(() => CacheSnapshot.Of(_cache, mostNodes), cancellation);
+
+    /// <summary>Forgets everything that no running request needs.</summary>
+    /// <param name="cancellation">Gives up waiting.</param>
+    /// <returns>Bytes freed.</returns>
+    public Task<long> ClearCacheAsync(CancellationToken cancellation = default) => OnEngineThread(_cache.Clear, cancellation);
 
     /// <summary>
     /// Takes no more requests and waits for those accepted to end; when <paramref name="giveUp"/> fires, cancels the rest.
@@ -138,7 +177,7 @@ public sealed class InferenceEngine : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            _inbox.Writer.TryWrite(new Command(CommandKind.CancelAll, null));
+            _inbox.Writer.TryWrite(new Command(CommandKind.CancelAll));
             if (!_ownThread)
                 ReadInbox();
             await _drained.Task;
@@ -174,8 +213,14 @@ public sealed class InferenceEngine : IAsyncDisposable
     /// <summary>Sequences put back to wait for memory, since the start.</summary>
     internal long Preemptions => _scheduler.Preemptions;
 
+    /// <summary>The scheduler, for tests that drive the engine themselves.</summary>
+    internal Scheduler Scheduler => _scheduler;
+
+    /// <summary>The cache, likewise.</summary>
+    internal PrefixCache Cache => _cache;
+
     /// <summary>Proves that all memory is accounted for.</summary>
-    internal void CheckIntegrity() => _memory.CheckIntegrity(_scheduler.Running);
+    internal void CheckIntegrity() => _loop.CheckIntegrity();
 
     private int ValidLength(GenerationRequest request)
     {
@@ -217,25 +262,25 @@ public sealed class InferenceEngine : IAsyncDisposable
         return BinaryPrimitives.ReadUInt64LittleEndian(random);
     }
 
-    private void Enter()
+    private void Enter(int choices)
     {
-        int outstanding = Interlocked.Increment(ref _outstanding);
+        int outstanding = Interlocked.Add(ref _outstanding, choices);
         if (!_accepting)
         {
-            Leave();
+            Leave(choices);
             throw new EngineException(EngineFailure.ShuttingDown, _fault ?? "the engine is stopping and takes no more requests");
         }
 
         if (outstanding > MaxRunning + (long)_options.MaxQueued)
         {
-            Leave();
-            throw new EngineException(EngineFailure.Overloaded, $"{outstanding - 1} requests are running or waiting; try again later");
+            Leave(choices);
+            throw new EngineException(EngineFailure.Overloaded, $"{outstanding - choices} requests are running or waiting; try again later");
         }
     }
 
-    private void Leave()
+    private void Leave(int choices = 1)
     {
-        if (Interlocked.Decrement(ref _outstanding) == 0 && !_accepting)
+        if (Interlocked.Add(ref _outstanding, -choices) == 0 && !_accepting)
             _drained.TrySetResult();
     }
 
@@ -267,6 +312,9 @@ public sealed class InferenceEngine : IAsyncDisposable
                 case CommandKind.Cancel:
                     _loop.Cancel(command.Sequence!);
                     break;
+                case CommandKind.Call:
+                    command.Call!();
+                    break;
                 default:
                     _loop.EndAll(error: null);
                     break;
@@ -287,9 +335,34 @@ public sealed class InferenceEngine : IAsyncDisposable
             {
                 if (command.Kind == CommandKind.Submit)
                     _loop.Refuse(command.Sequence!, error);
+                else if (command.Kind == CommandKind.Call)
+                    command.Call!();
             }
         }
     }
 
-    private readonly record struct Command(CommandKind Kind, Sequence? Sequence);
+    /// <summary>Runs a function between two steps. Never faults the engine: what it throws goes to the caller.</summary>
+    [SuppressMessage("Design", "CA1031", Justification = "it goes to the caller")]
+    private Task<T> OnEngineThread<T>(Func<T> function, CancellationToken cancellation)
+    {
+        var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var command = new Command(CommandKind.Call, null, () =>
+        {
+            try
+            {
+                result.TrySetResult(function());
+            }
+            catch (Exception e)
+            {
+                result.TrySetException(e);
+            }
+        });
+        if (!_inbox.Writer.TryWrite(command))
+            throw new EngineException(EngineFailure.ShuttingDown, "the engine has stopped");
+        if (!_ownThread)
+            ReadInbox();
+        return result.Task.WaitAsync(cancellation);
+    }
+
+    private readonly record struct Command(CommandKind Kind, Sequence? Sequence = null, Action? Call = null);
 }

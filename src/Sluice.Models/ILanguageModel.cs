@@ -18,11 +18,8 @@ public interface ILanguageModel : IDisposable
     /// <summary>Most rows of a step whose logits may be asked for.</summary>
     int MaxLogitRows { get; }
 
-    /// <summary>KV pages there are.</summary>
-    int Pages { get; }
-
-    /// <summary>State slots there are.</summary>
-    int Slots { get; }
+    /// <summary>KV pages and state slots.</summary>
+    CacheArena Caches { get; }
 
     /// <summary>Runs one step: all layers over the flat batch, leaving logits for <see cref="StepBatch.LogitRows"/>.</summary>
     void Forward(StepBatch batch);

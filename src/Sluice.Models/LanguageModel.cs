@@ -14,8 +14,6 @@ public sealed class LanguageModel : ILanguageModel
     private readonly IBackend _backend;
     private readonly ModelWeights _weights;
     private readonly DecoderLayer[] _layers;
-    private readonly KvCache? _kv;
-    private readonly StateCache? _states;
 
     // [tokens, hidden]: the residual stream, what a mixer reads, what it adds.
     private readonly Activation _hidden;
@@ -35,16 +33,8 @@ public sealed class LanguageModel : ILanguageModel
         _weights = weights;
         MaxStepTokens = options.MaxStepTokens;
         MaxLogitRows = Math.Min(options.MaxLogitRows, options.MaxStepTokens);
-        Pages = options.Pages;
-        Slots = options.Slots;
-
-        int attentionLayers = config.Layers.Count(kind => kind == LayerKind.FullAttention);
-        int linearLayers = config.LayerCount - attentionLayers;
-        if (attentionLayers > 0)
-            _kv = backend.CreateKvCache(attentionLayers, Pages, config.Attention.KvHeads, config.Attention.HeadDim);
-        if (linearLayers > 0)
-            _states = backend.CreateStateCache(linearLayers, Slots, config.LinearAttention!);
-        _layers = weights.BuildLayers(new LayerResources(backend, config, MaxStepTokens, _kv, _states));
+        Caches = CreateCaches(backend, CacheShape.Of(config), options);
+        _layers = weights.BuildLayers(new LayerResources(backend, config, MaxStepTokens, Caches.Kv, Caches.States));
 
         _hidden = backend.Allocate(MaxStepTokens, config.HiddenSize);
         _normed = backend.Allocate(MaxStepTokens, config.HiddenSize);
@@ -64,10 +54,7 @@ public sealed class LanguageModel : ILanguageModel
     public int MaxLogitRows { get; }
 
     /// <inheritdoc/>
-    public int Pages { get; }
-
-    /// <inheritdoc/>
-    public int Slots { get; }
+    public CacheArena Caches { get; }
 
     /// <summary>What runs the model. It belongs to whoever made it.</summary>
     public IBackend Backend => _backend;
@@ -146,10 +133,15 @@ public sealed class LanguageModel : ILanguageModel
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public void Dispose() => Caches.Dispose();
+
+    private static CacheArena CreateCaches(IBackend backend, CacheShape shape, ModelOptions options)
     {
-        _kv?.Dispose();
-        _states?.Dispose();
+        if (options.CacheBytes == 0)
+            return backend.CreateArena(shape, options.Pages, options.Slots);
+        MemoryGeometry geometry = backend.GeometryOf(shape);
+        long superblocks = Math.Min(options.CacheBytes / geometry.SuperblockBytes, Array.MaxLength / geometry.PagesPerSuperblock);
+        return backend.CreateArena(shape, (int)superblocks);
     }
 
     /// <summary>Refuses what would read or write outside the model's memory, whatever the device.</summary>
@@ -175,15 +167,16 @@ public sealed class LanguageModel : ILanguageModel
             int pages = (span.FirstPosition + span.Count + KvCache.PageTokens - 1) / KvCache.PageTokens;
             foreach (int page in span.PageTable.AsSpan(0, pages))
             {
-                if ((uint)page >= (uint)Pages)
-                    throw new ArgumentException($"expected pages from 0 to {Pages - 1}, found {page}", nameof(batch));
+                if ((uint)page >= (uint)Caches.Pages)
+                    throw new ArgumentException($"expected pages from 0 to {Caches.Pages - 1}, found {page}", nameof(batch));
             }
         }
 
         void CheckSlot(int slot)
         {
-            if ((uint)slot >= (uint)Slots)
-                throw new ArgumentException($"expected slots from 0 to {Slots - 1}, found {slot}", nameof(batch));
+            // Without states there are no slots, and what is said of them means nothing.
+            if (Caches.States is not null && (uint)slot >= (uint)Caches.Slots)
+                throw new ArgumentException($"expected slots from 0 to {Caches.Slots - 1}, found {slot}", nameof(batch));
         }
     }
 }

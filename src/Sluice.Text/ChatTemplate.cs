@@ -28,15 +28,29 @@ public sealed class ChatTemplate
     private readonly JinjaTemplate? _toolUse;
     private readonly Dictionary<string, string> _tokens;
 
-    private ChatTemplate(JinjaTemplate template, JinjaTemplate? toolUse, Dictionary<string, string> tokens)
+    private ChatTemplate(string source, string? toolUseSource, Dictionary<string, string> tokens)
     {
-        _template = template;
-        _toolUse = toolUse;
+        Source = source;
+        ToolUseSource = toolUseSource;
+        _template = JinjaTemplate.Parse(source);
+        _toolUse = toolUseSource is null ? null : JinjaTemplate.Parse(toolUseSource);
         _tokens = tokens;
     }
 
+    /// <summary>The template's text.</summary>
+    public string Source { get; }
+
+    /// <summary>The text of the template that is used instead when tools are given; null where there is none.</summary>
+    public string? ToolUseSource { get; }
+
     /// <summary>Special tokens by their names in templates, such as <c>eos_token</c>. A token the model does not have is absent.</summary>
     public IReadOnlyDictionary<string, string> SpecialTokens => _tokens;
+
+    /// <summary>
+    /// Whether the template reads a variable of this name, other than a built-in: whether an input of this name can mean anything to it.
+    /// </summary>
+    public bool Reads(string variable) =>
+        !Globals.Exists(variable) && (_template.Names.Contains(variable) || (_toolUse?.Names.Contains(variable) ?? false));
 
     /// <summary>
     /// Reads the template of the model in <paramref name="folder"/>: <c>chat_template.jinja</c>, or else <c>chat_template</c> in
@@ -85,8 +99,8 @@ public sealed class ChatTemplate
     /// <exception cref="TemplateException">A template does not parse.</exception>
     public static ChatTemplate Parse(
         string source, string? toolUseSource = null, IReadOnlyDictionary<string, string>? specialTokens = null) => new(
-        JinjaTemplate.Parse(source),
-        toolUseSource is null ? null : JinjaTemplate.Parse(toolUseSource),
+        source,
+        toolUseSource,
         new Dictionary<string, string>(specialTokens ?? new Dictionary<string, string>(StringComparer.Ordinal), StringComparer.Ordinal));
 
     /// <summary>

@@ -20,7 +20,6 @@ public sealed class StopStrings
 
     // The end of the text so far, not yet passed on: the longest beginning of a stop string it ends with.
     private readonly StringBuilder _held = new();
-    private bool _stopped;
 
     /// <summary>Prepares to look for <paramref name="stops"/>; there may be none.</summary>
     /// <exception cref="RequestException">A stop string is empty.</exception>
@@ -32,23 +31,26 @@ public sealed class StopStrings
             _stops[i] = new Stop(stops[i]);
     }
 
+    /// <summary>The stop string that has ended the text, or null.</summary>
+    public string? Matched { get; private set; }
+
     /// <summary>Takes more text and appends to <paramref name="emit"/> what is now certain to precede any stop string.</summary>
     /// <returns>True once a stop string is complete: the text before it has been passed on; it and all that follows are dropped.</returns>
     public bool Append(string text, StringBuilder emit)
     {
-        if (_stopped)
+        if (Matched is not null)
             return true;
 
         for (int i = 0; i < text.Length; i++)
         {
-            int completed = Advance(text[i]);
-            if (completed == 0)
+            if (Advance(text[i]) is not { } completed)
                 continue;
 
             _held.Append(text, 0, i + 1);
-            _held.Length -= completed;
+            _held.Length -= completed.Length;
             Flush(emit);
-            return _stopped = true;
+            Matched = completed;
+            return true;
         }
 
         int mayBegin = 0;
@@ -69,15 +71,15 @@ public sealed class StopStrings
         Array.Clear(_matched);
     }
 
-    // Returns the length of the longest stop string that ends with this character, or 0.
-    private int Advance(char c)
+    // Returns the longest stop string that ends with this character, or null.
+    private string? Advance(char c)
     {
-        int completed = 0;
+        string? completed = null;
         for (int i = 0; i < _stops.Length; i++)
         {
             _matched[i] = _stops[i].Advance(_matched[i], c);
-            if (_matched[i] == _stops[i].Length)
-                completed = Math.Max(completed, _stops[i].Length);
+            if (_matched[i] == _stops[i].Text.Length && _matched[i] > (completed?.Length ?? 0))
+                completed = _stops[i].Text;
         }
 
         return completed;
@@ -85,8 +87,6 @@ public sealed class StopStrings
 
     private sealed class Stop
     {
-        private readonly string _text;
-
         // _fallback[n]: of the first n characters, the length of the longest proper beginning that is also an end.
         private readonly int[] _fallback;
 
@@ -95,19 +95,19 @@ public sealed class StopStrings
             if (string.IsNullOrEmpty(text))
                 throw new RequestException("a stop string must not be empty", "stop");
 
-            _text = text;
+            Text = text;
             _fallback = new int[text.Length + 1];
             for (int i = 1; i < text.Length; i++)
                 _fallback[i + 1] = Advance(_fallback[i], text[i]);
         }
 
-        public int Length => _text.Length;
+        public string Text { get; }
 
         public int Advance(int matched, char c)
         {
-            while (matched > 0 && _text[matched] != c)
+            while (matched > 0 && Text[matched] != c)
                 matched = _fallback[matched];
-            return _text[matched] == c ? matched + 1 : 0;
+            return Text[matched] == c ? matched + 1 : 0;
         }
     }
 }

@@ -14,7 +14,7 @@ public sealed class Sequence
     {
         _model = model;
         Slot = slot;
-        _pages = [.. Enumerable.Range(0, pageCount == 0 ? model.Pages : pageCount).Select(i => firstPage + (i * stride))];
+        _pages = [.. Enumerable.Range(0, pageCount == 0 ? model.Caches.Pages : pageCount).Select(i => firstPage + (i * stride))];
     }
 
     public int Slot { get; }

@@ -26,7 +26,8 @@ internal sealed class Validator
         JsonNode? value;
         try
         {
-            value = JsonNode.Parse(text);
+            using JsonDocument document = JsonDocument.Parse(text);
+            value = LastWins(document.RootElement);
         }
         catch (JsonException e)
         {
@@ -45,6 +46,27 @@ internal sealed class Validator
         }
 
         return true;
+    }
+
+    /// <summary>
+    /// An object may have a free name twice, as JSON allows; nodes do not, so the last counts, as parsers have it.
+    /// </summary>
+    private static JsonNode? LastWins(JsonElement element)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.Object:
+                var properties = new JsonObject();
+                foreach (JsonProperty property in element.EnumerateObject())
+                    properties[property.Name] = LastWins(property.Value);
+                return properties;
+            case JsonValueKind.Array:
+                return new JsonArray([.. element.EnumerateArray().Select(LastWins)]);
+            case JsonValueKind.Null:
+                return null;
+            default:
+                return JsonValue.Create(element.Clone());
+        }
     }
 
     // JSON Schema counts code points; JsonSchema.Net counts what is seen as one character.

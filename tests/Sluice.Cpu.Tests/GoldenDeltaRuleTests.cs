@@ -20,7 +20,8 @@ public sealed class GoldenDeltaRuleTests
     public void Agrees_however_the_sequence_is_split()
     {
         using CpuBackend backend = new(new CpuOptions { Threads = 2 });
-        using StateCache states = backend.CreateStateCache(1, 3, Shape);
+        using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(1, Shape), 0, 3);
+        StateCache states = statesArena.States!;
         Vector aLog = backend.LoadVector(Golden["A_log"].Floats());
         Vector dtBias = backend.LoadVector(Golden["dt_bias"].Floats());
         Activation mixed = Load(backend, Golden["q"], Golden["k"], Golden["v"]);

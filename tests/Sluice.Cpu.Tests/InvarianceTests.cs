@@ -88,7 +88,8 @@ public sealed class InvarianceTests
         {
             using (backend)
             {
-                using KvCache kv = backend.CreateKvCache(1, 170, 2, 16);
+                using CacheArena kvArena = backend.CreateArena(new CacheShape(1, 2, 16), 170, 0);
+                KvCache kv = kvArena.Kv!;
                 Vector norm = backend.LoadVector(Enumerable.Repeat(1f, 16).ToArray());
                 int[] pages = [.. Enumerable.Range(0, 170).Select(page => (page * 59) % 170)];
                 List<float> results = [];
@@ -121,8 +122,10 @@ public sealed class InvarianceTests
         {
             Random random = new(seed);
             using CpuBackend backend = new(new CpuOptions { Threads = threads });
-            using StateCache states = backend.CreateStateCache(1, 2, linear);
-            using KvCache kv = backend.CreateKvCache(1, 12, full.KvHeads, full.HeadDim);
+            using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(1, linear), 0, 2);
+            StateCache states = statesArena.States!;
+            using CacheArena kvArena = backend.CreateArena(new CacheShape(1, full.KvHeads, full.HeadDim), 12, 0);
+            KvCache kv = kvArena.Kv!;
             Vector conv = backend.LoadVector(Rig.Normal(random, linear.ConvChannels * linear.ConvKernel));
             Vector aLog = backend.LoadVector(Rig.Normal(random, linear.ValueHeads));
             Vector dtBias = backend.LoadVector(Rig.Normal(random, linear.ValueHeads));

@@ -121,7 +121,8 @@ internal static class OperationCases
     {
         Random random = new(seed);
         LinearAttentionConfig shape = Shape(random);
-        using StateCache states = backend.CreateStateCache(2, Steps.Slots, shape);
+        using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(2, shape), 0, Steps.Slots);
+        StateCache states = statesArena.States!;
         Vector weight = backend.LoadVector(Rig.Normal(random, shape.ConvChannels * shape.ConvKernel));
         Activation mixed = Rig.Empty(backend, Steps.MaxTokens, shape.ConvChannels);
         List<float> results = [];
@@ -140,7 +141,8 @@ internal static class OperationCases
         Random random = new(seed);
         LinearAttentionConfig shape = Shape(random);
         int values = shape.ValueHeads * shape.ValueDim;
-        using StateCache states = backend.CreateStateCache(2, Steps.Slots, shape);
+        using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(2, shape), 0, Steps.Slots);
+        StateCache states = statesArena.States!;
         Vector aLog = backend.LoadVector(Rig.Normal(random, shape.ValueHeads));
         Vector dtBias = backend.LoadVector(Rig.Normal(random, shape.ValueHeads));
         List<float> results = [];
@@ -176,7 +178,8 @@ internal static class OperationCases
         AttentionConfig shape = new(
             kvHeads * random.Next(1, 9), kvHeads, headDim, random.Next(1, (headDim / 2) + 1) * 2, 1e6, OutputGate: random.Next(2) == 0, Bias: false);
         (int queries, int keys) = (shape.QueryHeads * headDim, kvHeads * headDim);
-        using KvCache kv = backend.CreateKvCache(2, Steps.Pages, kvHeads, headDim);
+        using CacheArena kvArena = backend.CreateArena(new CacheShape(2, kvHeads, headDim), Steps.Pages, 0);
+        KvCache kv = kvArena.Kv!;
         Vector qNorm = backend.LoadVector(Rig.Normal(random, headDim));
         Vector kNorm = backend.LoadVector(Rig.Normal(random, headDim));
         List<float> results = [];

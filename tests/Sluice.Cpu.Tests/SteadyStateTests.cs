@@ -77,6 +77,7 @@ public sealed class SteadyStateTests
 
         private readonly CpuBackend _backend;
         private readonly StepBatch _batch = new(Rows);
+        private readonly CacheArena _arena;
         private readonly StateCache _states;
         private readonly KvCache _kv;
         private readonly Matrix _table;
@@ -99,8 +100,9 @@ public sealed class SteadyStateTests
         {
             Random random = new(1);
             _backend = backend;
-            _states = backend.CreateStateCache(1, 2, Linear);
-            _kv = backend.CreateKvCache(1, 10, Full.KvHeads, Full.HeadDim);
+            _arena = backend.CreateArena(new CacheShape(1, Full.KvHeads, Full.HeadDim, 1, Linear), 10, 2);
+            _states = _arena.States!;
+            _kv = _arena.Kv!;
             _table = backend.LoadMatrix(MatrixUse.Embedding, new RandomMatrix(random, DType.BF16, 30, Hidden));
             _wide = backend.LoadMatrix(MatrixUse.Linear, new RandomMatrix(random, DType.BF16, Linear.ConvChannels, Hidden));
             _narrow = backend.LoadMatrix(MatrixUse.Linear, new RandomMatrix(random, DType.F8E4M3, Hidden, Linear.ConvChannels, 128));
@@ -146,8 +148,7 @@ public sealed class SteadyStateTests
 
         public void Dispose()
         {
-            _states.Dispose();
-            _kv.Dispose();
+            _arena.Dispose();
         }
 
         private sealed record ViewSet(Activation Big, Activation Bigger, Activation Hidden)

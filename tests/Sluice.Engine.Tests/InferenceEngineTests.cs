@@ -44,7 +44,7 @@ public sealed class InferenceEngineTests
     [Fact]
     public async Task Without_max_tokens_it_runs_to_what_model_and_memory_allow()
     {
-        using var small = new FakeModel(pages: 2);
+        using var small = new FakeModel(geometry: FakeArena.GeometryOf(stateLayers: 1, pagesPerSuperblock: 2), superblocks: 2);
         await using var engine = new InferenceEngine(small);
         Assert.Equal(33, engine.MaxSequenceTokens);
         Assert.Equal(FakeModel.Continue([5, 6], 31), await Collect(engine.Submit(Greedy([5, 6], null))));
@@ -248,7 +248,7 @@ public sealed class InferenceEngineTests
     {
         EngineStatus status = engine.Status;
         Assert.Equal((0, 0), (status.Running, status.Waiting));
-        Assert.Equal((status.Pages, status.Slots), (status.FreePages, status.FreeSlots));
+        Assert.Equal((0, 0), (status.Cache.SequencePages, status.Cache.SequenceSlots));
     }
 
     private static async Task<List<int>> Collect(GenerationStream stream)

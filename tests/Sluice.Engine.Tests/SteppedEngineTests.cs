@@ -29,7 +29,7 @@ public sealed class SteppedEngineTests
     public void Nobody_overtakes_the_oldest_that_waits_for_memory()
     {
         var admitted = new List<int>();
-        using var model = new FakeModel(pages: 4)
+        using var model = new FakeModel(geometry: FakeArena.GeometryOf(stateLayers: 1), superblocks: 3)
         {
             OnForward = batch =>
             {
@@ -54,7 +54,7 @@ public sealed class SteppedEngineTests
     [Fact]
     public void The_youngest_makes_room_and_resumes_where_it_was()
     {
-        using var model = new FakeModel(pages: 6);
+        using var model = new FakeModel(superblocks: 8);
         InferenceEngine engine = InferenceEngine.CreateStepped(model);
         List<GenerationStream> streams =
             [.. Enumerable.Range(0, 3).Select(i => engine.Submit(InferenceEngineTests.Greedy([i, .. new int[14]], 60)))];
@@ -79,9 +79,11 @@ public sealed class SteppedEngineTests
         using var model = new FakeModel(pages: 512);
         InferenceEngine engine = InferenceEngine.CreateStepped(model);
         List<GenerationStream> streams = [.. Enumerable.Range(0, 8).Select(i => engine.Submit(InferenceEngineTests.Greedy([i, i], 300)))];
-        Decode(50);
+
+        // Page tables double: not between 8 and 16 pages.
+        Decode(135);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        Decode(150);
+        Decode(110);
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
 
         void Decode(int steps)
@@ -122,8 +124,10 @@ public sealed class SteppedEngineTests
         listener.RecordObservableInstruments();
         Assert.Equal(EngineMeters.MeterName, engine.Meters.Meter.Name);
         Assert.Equal((2, 0), (sums["sluice.engine.requests.running"], sums["sluice.engine.requests.waiting"]));
-        Assert.Equal((62, 64), (sums["sluice.engine.pages.free"], sums["sluice.engine.pages.total"]));
-        Assert.Equal((6, 8), (sums["sluice.engine.slots.free"], sums["sluice.engine.slots.total"]));
+        CacheUse use = engine.Status.Cache;
+        Assert.Equal((2 * use.PageBytes, 2 * use.SlotBytes), (sums["sluice.memory.sequences.kv"], sums["sluice.memory.sequences.states"]));
+        Assert.Equal(use.TotalBytes, sums["sluice.memory.total"]);
+        Assert.Equal(use.TotalBytes - (2 * use.PageBytes) - (2 * use.SlotBytes), sums["sluice.memory.free"]);
         cancelled.Cancel();
         while (engine.Step())
         {
@@ -135,6 +139,8 @@ public sealed class SteppedEngineTests
         Assert.Equal(1, sums["sluice.engine.requests.finished cancelled"]);
         Assert.Equal(4, sums["sluice.engine.step.duration"]);
         Assert.Equal(8, sums["sluice.engine.step.tokens"]);
+        Assert.Equal(5, sums["sluice.cache.tokens.missed key_miss"]);
+        Assert.Equal(0, sums["sluice.engine.tokens.cached"]);
 
         void Add(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
         {

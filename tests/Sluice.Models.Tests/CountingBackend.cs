@@ -26,9 +26,9 @@ internal sealed class CountingBackend : IBackend
 
     public Vector LoadVector(ReadOnlySpan<float> values) => _inner.LoadVector(values);
 
-    public KvCache CreateKvCache(int layers, int pages, int kvHeads, int headDim) => _inner.CreateKvCache(layers, pages, kvHeads, headDim);
+    public MemoryGeometry GeometryOf(CacheShape shape) => _inner.GeometryOf(shape);
 
-    public StateCache CreateStateCache(int layers, int slots, LinearAttentionConfig shape) => _inner.CreateStateCache(layers, slots, shape);
+    public CacheArena CreateArena(CacheShape shape, int superblocks) => _inner.CreateArena(shape, superblocks);
 
     public void Read(Activation source, int row, Span<float> destination) => _inner.Read(source, row, destination);
 

@@ -116,9 +116,10 @@ public sealed class LanguageModelTests
         Refused("at most 4 rows", () => batch.Add(new int[5], 0, 0, [0], LogitsWanted.All));
         Refused("token ids from 0 to 319, found 320", () => batch.Add([1, 320], 0, 0, [0], LogitsWanted.None));
         Refused("token ids from 0 to 319, found -1", () => batch.Add([-1], 0, 0, [0], LogitsWanted.None));
-        Refused("slots from 0 to 1, found 2", () => batch.Add([1], 0, 2, [0], LogitsWanted.None));
-        Refused("slots from 0 to 1, found -1", () => batch.Add([1], 0, 0, [0], LogitsWanted.None, [new StateExport(1, -1)]));
-        Refused("pages from 0 to 1, found 2", () => batch.Add([1], 16, 0, [0, 2], LogitsWanted.None));
+        int pages = model.Caches.Pages, slots = model.Caches.Slots;
+        Refused($"slots from 0 to {slots - 1}, found {slots}", () => batch.Add([1], 0, slots, [0], LogitsWanted.None));
+        Refused($"slots from 0 to {slots - 1}, found -1", () => batch.Add([1], 0, 0, [0], LogitsWanted.None, [new StateExport(1, -1)]));
+        Refused($"pages from 0 to {pages - 1}, found {pages}", () => batch.Add([1], 16, 0, [0, pages], LogitsWanted.None));
         Refused("positions below 4096, found 4096", () => batch.Add([1], 4096, 0, new int[257], LogitsWanted.None));
         Assert.Equal(0, backend.Calls);
 

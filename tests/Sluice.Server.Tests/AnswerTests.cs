@@ -19,6 +19,8 @@ public sealed class AnswerTests
     }
 
     [Theory]
+    [Trait("Check", "17")]
+    [Trait("Check", "18")]
     [InlineData("\"max_tokens\":2", 2)]
     [InlineData("\"max_completion_tokens\":2", 2)]
     [InlineData("\"max_completion_tokens\":2,\"max_tokens\":50", 2)]
@@ -33,6 +35,8 @@ public sealed class AnswerTests
     }
 
     [Theory]
+    [Trait("Check", "20")]
+    [Trait("Check", "21")]
     [InlineData("\"stop\":\"three\"", "one two ")]
     [InlineData("\"stop\":[\"nine\",\"o th\"]", "one tw")]
     [InlineData("\"stop\":[\"🙂\"]", "one two three ")]
@@ -49,6 +53,7 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    [Trait("Check", "40")]
     public async Task A_seed_gives_the_same_text_whatever_else_runs()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -61,6 +66,7 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    [Trait("Check", "41")]
     public async Task Temperature_0_needs_no_seed_and_defaults_come_from_the_model()
     {
         await using TestServer server = await TestServer.StartAsync(defaults: Engine.Sampling.SamplingOptions.Greedy);
@@ -70,6 +76,7 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    [Trait("Check", "42")]
     public async Task A_bias_of_100_forces_and_of_minus_100_bans()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -81,6 +88,8 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    [Trait("Check", "43")]
+    [Trait("Check", "44")]
     public async Task Logprobs_have_the_shape_and_their_tokens_are_the_text()
     {
         const string Text = "naïve 🙂 日本";
@@ -105,6 +114,7 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    [Trait("Check", "45")]
     public async Task Completions_take_text_or_ids_and_answer_in_the_legacy_shape()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -134,13 +144,15 @@ public sealed class AnswerTests
     [InlineData("\"prompt\":\"\"", "prompt")]
     [InlineData("\"prompt\":[]", "prompt")]
     [InlineData("\"prompt\":[[]]", "prompt")]
-    [InlineData("\"prompt\":[\"a\",\"b\"]", "prompt")]
+    [InlineData("\"prompt\":[\"a\",[1]]", "prompt")]
+    [InlineData("\"prompt\":[[1],2]", "prompt")]
+    [InlineData("\"prompt\":[\"a\",\"\"]", "prompt")]
     [InlineData("\"prompt\":[1,\"a\"]", "prompt")]
     [InlineData("\"prompt\":[-1]", "prompt")]
     [InlineData("\"prompt\":[4224]", "prompt")]
     [InlineData("\"prompt\":{}", "prompt")]
     [InlineData("\"prompt\":null", "prompt")]
-    [InlineData("\"prompt\":\"a\",\"echo\":true", "echo")]
+    [InlineData("\"prompt\":\"a\",\"echo\":true,\"logprobs\":1", "echo")]
     [InlineData("\"prompt\":\"a\",\"suffix\":\"b\"", "suffix")]
     [InlineData("\"prompt\":\"a\",\"best_of\":2", "best_of")]
     [InlineData("\"prompt\":\"a\",\"logprobs\":21", "logprobs")]
@@ -152,6 +164,7 @@ public sealed class AnswerTests
     }
 
     [Fact]
+    [Trait("Check", "38")]
     public async Task Messages_reach_the_template_as_it_wants_them()
     {
         await using TestServer server = await TestServer.StartAsync();

@@ -8,7 +8,8 @@ namespace Sluice.Server.Tests;
 /// <summary>
 /// The fake model with the demonstration model's tokenizer and template, scripted to answer with the last user message. Some
 /// messages mean something else: <c>#endless</c> never stops, <c>#free</c> leaves it to the hash, <c>#poison N</c> fails after N
-/// tokens, <c>#prompt</c> answers with the text of the whole prompt.
+/// tokens, <c>#prompt</c> answers with the text of the whole prompt, in which
+/// tags of calls are changed, so that the answer has no calls.
 /// </summary>
 internal static class EchoModel
 {
@@ -29,7 +30,7 @@ internal static class EchoModel
     {
         if (!TryParse(context, out string message, out string prompt, out int said) || message == "#free" || message.StartsWith("#poison", StringComparison.Ordinal))
             return null;
-        int[] answer = Encoded.GetOrAdd(message switch { "#endless" => " tick", "#prompt" => prompt, _ => message }, static text => Tokenizer.Encode(text));
+        int[] answer = Encoded.GetOrAdd(message switch { "#endless" => " tick", "#prompt" => prompt.Replace("tool_call>", "tool-call>", StringComparison.Ordinal), _ => message }, static text => Tokenizer.Encode(text));
         if (message == "#endless")
             return answer[said % answer.Length];
         return said < answer.Length ? answer[said] : EndOfText;

@@ -30,7 +30,7 @@ public sealed class RequestTests
         { "\"max_tokens\":9223372036854775808", "max_tokens" },
         { "\"max_tokens\":\"5\"", "max_tokens" },
         { "\"max_completion_tokens\":0", "max_completion_tokens" },
-        { "\"n\":2", "n" },
+        { "\"n\":129", "n" },
         { "\"n\":0", "n" },
         { "\"n\":1000000000", "n" },
         { "\"seed\":1.5", "seed" },
@@ -57,14 +57,14 @@ public sealed class RequestTests
         { "\"tools\":[1]", "tools[0]" },
         { "\"tools\":[{\"type\":\"retrieval\"}]", "tools[0].type" },
         { "\"tools\":[{\"type\":\"function\"}]", "tools[0].function" },
-        { "\"response_format\":{\"type\":\"json_object\"}", "response_format" },
+        { "\"response_format\":{\"type\":\"jason\"}", "response_format.type" },
         { "\"functions\":[]", "functions" },
         { "\"model\":5", "model" },
         { "\"chat_template_kwargs\":[]", "chat_template_kwargs" },
         { "\"chat_template_kwargs\":{\"messages\":1}", "chat_template_kwargs" },
         { "\"chat_template_kwargs\":{\"tokenize\":true}", "chat_template_kwargs" },
         { "\"chat_template_kwargs\":{\"a b\":1}", "chat_template_kwargs" },
-        { "\"chat_template_kwargs\":{\"x\":{}}", "chat_template_kwargs.x" },
+        { "\"chat_template_kwargs\":{\"enable_thinking\":true}", "chat_template_kwargs" },
         { "\"messages\":[]", "messages" },
         { "\"messages\":null", "messages" },
         { "\"messages\":\"hi\"", "messages" },
@@ -80,6 +80,9 @@ public sealed class RequestTests
     };
 
     [Fact]
+    [Trait("Check", "23")]
+    [Trait("Check", "31")]
+    [Trait("Check", "32")]
     public async Task Every_invalid_field_is_a_400_that_names_it()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -102,6 +105,7 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "30")]
     public async Task Unknown_and_null_fields_are_ignored()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -132,6 +136,8 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "27")]
+    [Trait("Check", "28")]
     public async Task Depth_bad_utf8_size_and_type_are_told_apart()
     {
         await using TestServer server = await TestServer.StartAsync(new ServerOptions { MaxBodyBytes = 100_000 });
@@ -143,6 +149,8 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "25")]
+    [Trait("Check", "26")]
     public async Task Unknown_routes_methods_and_models_have_the_error_shape()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -155,6 +163,7 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "22")]
     public async Task Context_overflow_has_its_code()
     {
         await using TestServer server = await TestServer.StartAsync(model: EchoModel.Create(maxPositions: 100));
@@ -168,6 +177,7 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "29")]
     public async Task A_full_queue_is_a_429_with_retry_after()
     {
         using var gate = new SemaphoreSlim(0);
@@ -185,6 +195,7 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "51")]
     public async Task Models_are_listed_and_retrieved()
     {
         await using TestServer server = await TestServer.StartAsync();
@@ -197,6 +208,7 @@ public sealed class RequestTests
     }
 
     [Fact]
+    [Trait("Check", "29")]
     public async Task Health_says_what_runs()
     {
         await using TestServer server = await TestServer.StartAsync();

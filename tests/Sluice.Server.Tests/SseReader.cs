@@ -24,6 +24,25 @@ internal static class SseReader
         return events;
     }
 
+    /// <summary>The data of a stream whose every event is named by its data's <c>type</c>; comments left out.</summary>
+    public static async Task<List<JsonNode>> ReadNamedAsync(HttpResponseMessage response)
+    {
+        Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);
+        string text = await response.Content.ReadAsStringAsync();
+        Assert.EndsWith("\n\n", text, StringComparison.Ordinal);
+        var events = new List<JsonNode>();
+        foreach (string block in text[..^2].Split("\n\n").Where(b => !b.StartsWith(": ", StringComparison.Ordinal)))
+        {
+            string[] lines = block.Split('\n');
+            Assert.Equal(2, lines.Length);
+            JsonNode data = JsonNode.Parse(lines[1]["data: ".Length..])!;
+            Assert.Equal("event: " + (string)data["type"]!, lines[0]);
+            events.Add(data);
+        }
+
+        return events;
+    }
+
     /// <summary>The chunks of a complete stream, without the final mark.</summary>
     public static async Task<List<JsonNode>> ReadChunksAsync(HttpResponseMessage response)
     {

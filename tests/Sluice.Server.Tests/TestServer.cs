@@ -9,6 +9,7 @@ using Sluice.Engine;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
 using Sluice.Testing;
+using Sluice.Text;
 
 namespace Sluice.Server.Tests;
 
@@ -37,7 +38,12 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
     public Uri Address => Http.BaseAddress!;
 
     public static async Task<TestServer> StartAsync(
-        ServerOptions? options = null, FakeModel? model = null, EngineOptions? engineOptions = null, SamplingOptions? defaults = null)
+        ServerOptions? options = null,
+        FakeModel? model = null,
+        EngineOptions? engineOptions = null,
+        SamplingOptions? defaults = null,
+        ChatTemplate? template = null,
+        string? key = null)
     {
         model ??= EchoModel.Create();
         var server = new TestServer(model, new InferenceEngine(model, engineOptions ?? new EngineOptions { DrainTimeout = TimeSpan.FromSeconds(5) }));
@@ -45,7 +51,7 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         {
             Id = ModelId,
             Generator = new TextGenerator(server.Engine, EchoModel.Tokenizer, [EchoModel.EndOfText, 4096]),
-            Chat = EchoModel.Template,
+            Chat = template ?? EchoModel.Template,
             Defaults = defaults ?? new SamplingOptions { Temperature = 0.7f, TopK = 20, TopP = 0.8f },
         };
         server.App = SluiceServer.Build(
@@ -59,6 +65,8 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
             });
         await server.App.StartAsync();
         server.Http.BaseAddress = new Uri(server.App.Urls.Single());
+        if (key is not null)
+            server.Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
         return server;
     }
 
@@ -74,6 +82,25 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         var (response, body) = await PostAsync("/v1/chat/completions", ChatBody(message, more));
         Assert.True(response.IsSuccessStatusCode, body.ToJsonString());
         return body;
+    }
+
+    /// <summary>Gets, and returns the whole text.</summary>
+    public async Task<(int Status, string Text)> GetAsync(string path)
+    {
+        using HttpResponseMessage response = await Http.GetAsync(new Uri(path, UriKind.Relative));
+        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>Waits until a line of the log has these words; what is told of a request is told when it has ended, maybe after its client knows.</summary>
+    public async Task<string> LoggedAsync(params string[] words)
+    {
+        for (int waited = 0; ; waited += 10)
+        {
+            if (Log.FirstOrDefault(line => words.All(word => line.Contains(word, StringComparison.Ordinal))) is { } found)
+                return found;
+            Assert.True(waited < 5000, $"not logged: {string.Join(" ... ", words)}\n{string.Join('\n', Log)}");
+            await Task.Delay(10);
+        }
     }
 
     /// <summary>Posts and returns as soon as the headers are here.</summary>
@@ -93,7 +120,7 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         for (int waited = 0; ; waited += 10)
         {
             EngineStatus status = Engine.Status;
-            if (status is { Running: 0, Waiting: 0 } && status.FreePages == status.Pages && status.FreeSlots == status.Slots)
+            if (status is { Running: 0, Waiting: 0, Cache: { SequencePages: 0, SequenceSlots: 0 } })
                 return;
             Assert.True(waited < withinMs, $"still busy: {status}");
             await Task.Delay(10);

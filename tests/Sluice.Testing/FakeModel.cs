@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Models;
@@ -13,17 +12,20 @@ namespace Sluice.Testing;
 /// </summary>
 public sealed class FakeModel : ILanguageModel
 {
-    private const ulong Seed = 0x9E3779B97F4A7C15;
+    internal const ulong Seed = 0x9E3779B97F4A7C15;
 
-    private readonly Cell[] _cells;
-    private readonly State[] _states;
+    private readonly FakeArena _memory;
     private readonly bool _hasState;
     private readonly List<ulong> _rowHashes = [];
     private readonly List<int[]> _rowContexts = [];
     private readonly List<int> _context = [];
     private int _entered;
 
-    /// <summary>Creates a model; with <paramref name="linearLayers"/> false it has no recurrent state and ignores slots.</summary>
+    /// <summary>
+    /// Creates a model; with <paramref name="linearLayers"/> false it has no recurrent state. Memory holds at least so many pages and
+    /// slots at a time, unless <paramref name="geometry"/> and <paramref name="superblocks"/> say otherwise: by default four pages to a
+    /// superblock, and two superblocks to a slot.
+    /// </summary>
     public FakeModel(
         int vocabulary = 61,
         int pages = 64,
@@ -31,21 +33,16 @@ public sealed class FakeModel : ILanguageModel
         int maxStepTokens = 512,
         int maxLogitRows = 64,
         int maxPositions = 4096,
-        bool linearLayers = true)
+        bool linearLayers = true,
+        MemoryGeometry? geometry = null,
+        int superblocks = 0)
     {
-        _hasState = linearLayers;
+        geometry ??= FakeArena.GeometryOf(linearLayers ? 6 : 0);
+        _memory = new FakeArena(geometry, superblocks > 0 ? superblocks : geometry.SuperblocksFor(pages, slots));
+        _hasState = geometry.HasStates;
+        linearLayers = _hasState;
         MaxStepTokens = maxStepTokens;
         MaxLogitRows = maxLogitRows;
-        Pages = pages;
-        Slots = linearLayers ? slots : 0;
-
-        // Memory nobody has written holds garbage, as a device's does.
-        _cells = new Cell[pages * KvCache.PageTokens];
-        for (int i = 0; i < _cells.Length; i++)
-            _cells[i] = new Cell((int)Mix(1, (ulong)i), (int)Mix(2, (ulong)i));
-        _states = new State[Slots];
-        for (int i = 0; i < Slots; i++)
-            _states[i] = new State(Mix(3, (ulong)i), (int)Mix(4, (ulong)i));
         Config = new ModelConfig
         {
             Architecture = linearLayers ? Core.Architecture.Qwen3Next : Core.Architecture.Qwen3,
@@ -80,16 +77,16 @@ public sealed class FakeModel : ILanguageModel
     public int MaxLogitRows { get; }
 
     /// <inheritdoc/>
-    public int Pages { get; }
-
-    /// <inheritdoc/>
-    public int Slots { get; }
+    public CacheArena Caches => _memory;
 
     /// <summary>Makes chosen contexts continue with a chosen token, by far the likeliest. Only if pages and state agree on the context.</summary>
     public Continuation? Script { get; set; }
 
     /// <summary>Rows whose logits hold a NaN.</summary>
     public RowPredicate? Poison { get; set; }
+
+    /// <summary>Rows whose logits hold a NaN, by the hash of all their context (<see cref="FakeContext.Hash"/>).</summary>
+    public Func<ulong, bool>? PoisonHash { get; set; }
 
     /// <summary>Runs before a step touches memory; may throw.</summary>
     public Action<StepBatch>? OnForward { get; set; }
@@ -103,28 +100,28 @@ public sealed class FakeModel : ILanguageModel
     /// <summary>The logits, [vocabulary], after <paramref name="context"/>.</summary>
     public static void Logits(ReadOnlySpan<int> context, Span<float> logits, bool hasState = true)
     {
-        ulong pages = Seed, state = 0;
-        for (int i = 0; i < context.Length; i++)
-        {
-            pages = AddCell(pages, new Cell(context[i], i));
-            state = Mix(state, (ulong)context[i]);
-        }
-
-        Fill(hasState ? Mix(Mix(pages, state), (ulong)context.Length) : pages, logits);
+        var definition = new FakeContext(hasState);
+        foreach (int token in context)
+            definition.Append(token);
+        definition.Logits(logits);
     }
 
     /// <summary>Greedy continuation of a prompt by <paramref name="count"/> tokens, from the definition.</summary>
     public static int[] Continue(IReadOnlyList<int> prompt, int count, int vocabulary = 61, bool hasState = true)
     {
-        List<int> context = [.. prompt];
+        var context = new FakeContext(hasState);
+        foreach (int token in prompt)
+            context.Append(token);
         var logits = new float[vocabulary];
-        for (int i = 0; i < count; i++)
+        int[] output = new int[count];
+        foreach (ref int next in output.AsSpan())
         {
-            Logits(CollectionsMarshal.AsSpan(context), logits, hasState);
-            context.Add(Array.IndexOf(logits, logits.Max()));
+            context.Logits(logits);
+            next = Array.IndexOf(logits, logits.Max());
+            context.Append(next);
         }
 
-        return [.. context.Skip(prompt.Count)];
+        return output;
     }
 
     /// <inheritdoc/>
@@ -150,6 +147,8 @@ public sealed class FakeModel : ILanguageModel
     public void ReadLogits(int index, Span<float> logits)
     {
         Fill(_rowHashes[index], logits);
+        if (PoisonHash?.Invoke(_rowHashes[index]) == true)
+            logits[0] = float.NaN;
         if (_rowContexts[index] is not { Length: > 0 } context)
             return;
         if (Script?.Invoke(context) is { } next)
@@ -168,22 +167,22 @@ public sealed class FakeModel : ILanguageModel
     {
         foreach (SequenceSpan span in batch.Sequences)
         {
-            State state = !_hasState || span.FirstPosition == 0 ? default : _states[span.StateSlot];
+            FakeState state = !_hasState || span.FirstPosition == 0 ? default : _memory.State(span.StateSlot);
             int export = span.FirstExport;
             for (int i = 0; i < span.Count; i++)
             {
                 int token = batch.Tokens[span.FirstRow + i], position = span.FirstPosition + i;
-                _cells[CellOf(span, position)] = new Cell(token, position);
+                _memory.SetCell(span.PageTable[position / KvCache.PageTokens], position % KvCache.PageTokens, new FakeCell(token, position));
 
                 // A state that belongs to another position spoils everything from here on.
                 ulong hash = state.Position == position ? state.Hash : Mix(state.Hash, Seed);
-                state = new State(Mix(hash, (ulong)token), position + 1);
+                state = new FakeState(Mix(hash, (ulong)token), position + 1);
                 if (_hasState && export < span.FirstExport + span.ExportCount && batch.Exports[export].Length == i + 1)
-                    _states[batch.Exports[export++].Slot] = state;
+                    _memory.SetState(batch.Exports[export++].Slot, state);
             }
 
             if (_hasState)
-                _states[span.StateSlot] = state;
+                _memory.SetState(span.StateSlot, state);
         }
     }
 
@@ -211,32 +210,29 @@ public sealed class FakeModel : ILanguageModel
         _context.Clear();
         for (int i = 0; i < length; i++)
         {
-            Cell cell = _cells[CellOf(span, i)];
+            FakeCell cell = _memory.Cell(span.PageTable[i / KvCache.PageTokens], i % KvCache.PageTokens);
             pages = AddCell(pages, cell);
             expectedState = Mix(expectedState, (ulong)cell.Token);
             if (wantsContext)
                 _context.Add(cell.Token);
         }
 
-        State state = _hasState ? _states[span.StateSlot] : default;
+        FakeState state = _hasState ? _memory.State(span.StateSlot) : default;
         bool isConsistent = !_hasState || (state.Hash == expectedState && state.Position == length);
         _rowHashes.Add(_hasState ? Mix(Mix(pages, state.Hash), (ulong)state.Position) : pages);
         _rowContexts.Add(wantsContext && isConsistent ? [.. _context] : []);
     }
 
-    private static int CellOf(in SequenceSpan span, int position) =>
-        (span.PageTable[position / KvCache.PageTokens] * KvCache.PageTokens) + (position % KvCache.PageTokens);
-
-    private static void Fill(ulong hash, Span<float> logits)
+    internal static void Fill(ulong hash, Span<float> logits)
     {
         for (int i = 0; i < logits.Length; i++)
             logits[i] = (Mix(hash, (ulong)i) >> 40) * (8f / (1 << 24));
     }
 
-    private static ulong AddCell(ulong hash, Cell cell) => Mix(hash, ((ulong)(uint)cell.Position << 32) | (uint)cell.Token);
+    internal static ulong AddCell(ulong hash, FakeCell cell) => Mix(hash, cell.Packed);
 
     // The finaliser of SplitMix64: every bit of the result depends on every bit of both.
-    private static ulong Mix(ulong a, ulong b)
+    internal static ulong Mix(ulong a, ulong b)
     {
         unchecked
         {
@@ -246,8 +242,4 @@ public sealed class FakeModel : ILanguageModel
             return z ^ (z >> 31);
         }
     }
-
-    private readonly record struct Cell(int Token, int Position);
-
-    private readonly record struct State(ulong Hash, int Position);
 }

@@ -33,10 +33,10 @@ public sealed class ReferenceBackend : IBackend
     public Vector LoadVector(ReadOnlySpan<float> values) => new ReferenceVector(values.ToArray());
 
     /// <inheritdoc/>
-    public KvCache CreateKvCache(int layers, int pages, int kvHeads, int headDim) => new ReferenceKvCache(layers, pages, kvHeads, headDim);
+    public MemoryGeometry GeometryOf(CacheShape shape) => ReferenceArena.GeometryOf(shape);
 
     /// <inheritdoc/>
-    public StateCache CreateStateCache(int layers, int slots, LinearAttentionConfig shape) => new ReferenceStateCache(layers, slots, shape);
+    public CacheArena CreateArena(CacheShape shape, int superblocks) => ReferenceArena.Create(shape, superblocks);
 
     /// <inheritdoc/>
     public void Read(Activation source, int row, Span<float> destination) => On(source)[row].CopyTo(destination);

@@ -1,6 +1,7 @@
 using Sluice.Caching.Memory;
 using Sluice.Caching.Planning;
 using Sluice.Caching.Tree;
+using Sluice.Core;
 
 namespace Sluice.Caching.Sequences;
 
@@ -48,6 +49,12 @@ public sealed partial class PrefixCache
     /// </summary>
     public long Tick => (long)_clock;
 
+    /// <summary>Whether anything is cached.</summary>
+    public bool IsEnabled => _options.Enabled;
+
+    /// <summary>Fewest tokens a checkpoint must save over the one before it.</summary>
+    public int LeastGain => _options.Planner.MinimumGain;
+
     private MemoryGeometry Geometry => Memory.Geometry;
 
     /// <summary>
@@ -60,6 +67,13 @@ public sealed partial class PrefixCache
         return _options.Enabled
             ? Tree.Match(salt, tokens, Tick)
             : new PrefixLease(salt, tokens.Length, null) { Miss = MissReason.Disabled };
+    }
+
+    /// <summary>A lease that found nothing, for a sequence that must start afresh.</summary>
+    public PrefixLease MatchNothing(string salt, ReadOnlySpan<int> tokens)
+    {
+        ArgumentNullException.ThrowIfNull(salt);
+        return new PrefixLease(salt, tokens.Length, null) { Miss = _options.Enabled ? MissReason.Evicted : MissReason.Disabled };
     }
 
     /// <summary>Gives back a lease that was not admitted.</summary>
@@ -302,6 +316,14 @@ public sealed partial class PrefixCache
 
         Start(fork);
         return true;
+    }
+
+    /// <summary>Forgets everything that no sequence and no lease needs; returns the bytes freed.</summary>
+    public long Clear()
+    {
+        long before = Memory.FreeBytes;
+        Tree.Clear();
+        return Memory.FreeBytes - before;
     }
 
     private static void RequireHeld(SequenceMemory sequence)

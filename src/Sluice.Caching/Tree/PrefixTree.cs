@@ -1,4 +1,5 @@
 using Sluice.Caching.Memory;
+using Sluice.Core;
 
 namespace Sluice.Caching.Tree;
 

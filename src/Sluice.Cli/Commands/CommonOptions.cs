@@ -15,7 +15,7 @@ internal static class CommonOptions
         AtLeast(new("--load-workers") { HelpName = "N", Description = "Tensors loaded at the same time. Default: one per core, 16 at most." }, 0);
 
     public static Option<long> Memory() =>
-        Size("--memory", "Memory for KV pages and states, for example 8GiB. Default: half of what is free after the weights.");
+        Size("--memory", "Memory for KV pages and states, for example 8GiB. Default: what is free after the weights, less an eighth.");
 
     /// <summary>A size such as 8GiB; 0 when not given.</summary>
     public static Option<long> Size(string name, string description) => new(name)

@@ -85,7 +85,7 @@ internal static class InspectCommand
     private static Table CapacityTable(ModelConfig config, ModelFootprint footprint)
     {
         long available = SystemMemory.AvailableBytes();
-        long budget = Math.Max(0, (available - footprint.WeightBytes) / 2);
+        long budget = CacheBudget.Default(available - footprint.WeightBytes);
         Table table = new Table().Border(TableBorder.Simple)
             .Title(budget == 0
                 ? $"{ByteSize.Format(available)} free: the weights do not fit"
@@ -94,7 +94,7 @@ internal static class InspectCommand
         foreach (int length in Lengths.Where(length => length < config.MaxPositions).Append(config.MaxPositions))
         {
             long pages = (length + KvCache.PageTokens - 1) / KvCache.PageTokens;
-            long each = (pages * MemoryPlan.PageBytes(config)) + MemoryPlan.SlotBytes(config);
+            long each = (pages * KvCache.PageTokens * footprint.KvBytesPerToken(DType.F32)) + footprint.StateBytes + footprint.ConvStateBytes(DType.F32);
             table.AddRow($"{N(length)} tokens", ByteSize.Format(each), N(budget / Math.Max(1, each)));
         }
 

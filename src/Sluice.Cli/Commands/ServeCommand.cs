@@ -1,61 +1,82 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Hosting;
-using Sluice.Core;
+using Sluice.Cli.Terminal;
 using Sluice.Engine.Text;
 using Sluice.Server;
+using Sluice.Server.Configuration;
 using Sluice.Text;
 using Spectre.Console;
 
 namespace Sluice.Cli.Commands;
 
-/// <summary><c>sluice serve</c>: the OpenAI API over HTTP.</summary>
+/// <summary><c>sluice serve</c>: the API over HTTP.</summary>
 internal static class ServeCommand
 {
+    private const int DefaultSequences = 64;
+
     public static Command Create()
     {
-        Option<string?> model = CommonOptions.Model();
-        Option<string> host = new("--host") { HelpName = "ADDRESS", DefaultValueFactory = _ => "127.0.0.1", Description = "Address to listen on. Default: 127.0.0.1, this machine alone." };
-        Option<int> port = CommonOptions.AtLeast(new("--port") { HelpName = "N", DefaultValueFactory = _ => 8080, Description = "Port; 0 takes a free one. Default: 8080." }, 0);
-        Option<int> sequences = CommonOptions.AtLeast(new("--max-sequences") { HelpName = "N", DefaultValueFactory = _ => 32, Description = "Requests that run at a time, memory permitting; others wait. Default: 32." }, 1);
-        Option<int> threads = CommonOptions.Threads();
-        Option<int> workers = CommonOptions.LoadWorkers();
-        Option<long> memory = CommonOptions.Memory();
-        Command command = new("serve", "Serve a model over the OpenAI API.") { model, host, port, sequences, threads, workers, memory };
+        ServeFlags flags = new();
+        Command command = new(
+            "serve",
+            "Serve a model over the OpenAI API. Each option is also a setting of the section Sluice of a JSON file, and an environment "
+            + "variable SLUICE__NAME: --max-body-bytes is MaxBodyBytes and SLUICE__MaxBodyBytes. Flags win over the environment, that over the file.");
+        flags.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
-            if (!IPAddress.TryParse(parsed.GetRequiredValue(host), out IPAddress? address))
-                throw new ConfigurationException($"--host: expected an IP address such as 127.0.0.1 or 0.0.0.0, found '{parsed.GetRequiredValue(host)}'");
-            string folder = ModelFolder.Resolve(parsed.GetValue(model));
-            ServerOptions options = new() { Address = address, Port = parsed.GetValue(port) };
-            Task<(Tokenizer Tokenizer, ChatTemplate? Template)> text = Task.Run(() => (Tokenizer.Load(folder), ChatTemplate.Load(folder)), cancellation);
-            await using ModelSession session = ModelSession.Load(
-                new SessionOptions
-                {
-                    Folder = folder,
-                    Threads = parsed.GetValue(threads),
-                    LoadWorkers = parsed.GetValue(workers),
-                    Memory = parsed.GetValue(memory),
-                    Sequences = parsed.GetValue(sequences),
-                },
-                cancellation);
-            (Tokenizer tokenizer, ChatTemplate? template) = await text;
-            ServedModel served = new()
-            {
-                Id = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar)),
-                Generator = new TextGenerator(session.Engine, tokenizer, session.EndOfText),
-                Chat = template,
-                Defaults = SamplingFlags.Apply(session.Defaults),
-            };
-            await using WebApplication app = SluiceServer.Build(options, served);
-            await app.StartAsync(cancellation);
-            foreach (string url in app.Urls)
-                AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{served.Id}[/] on {session.BackendName}: {url}/v1, {session.Engine.MaxRunning} requests at a time, {session.Engine.MaxSequenceTokens} tokens each. Ctrl-C drains and ends.");
-            await app.WaitForShutdownAsync(cancellation);
+            var settings = Settings.Load(parsed.GetValue(flags.File), flags.Given(parsed), flags.Names);
+            ServerOptions options = ServerSettings.Read(settings, parsed.GetValue(flags.Keys) ?? []);
+            SessionOptions session = ReadSession(settings);
+            settings.RefuseUnknown();
+            await ServeAsync(options, session, cancellation);
             return ExitCodes.Success;
         });
         return command;
+    }
+
+    private static SessionOptions ReadSession(Settings settings) => new()
+    {
+        Folder = ModelFolder.Resolve(settings.Text("Model")),
+        Threads = AtLeast(settings, "Threads", 0, 0),
+        LoadWorkers = AtLeast(settings, "LoadWorkers", 0, 0),
+        Memory = ReadMemory(settings),
+        Sequences = AtLeast(settings, "MaxSequences", 1, DefaultSequences),
+    };
+
+    private static async Task ServeAsync(ServerOptions options, SessionOptions sessionOptions, CancellationToken cancellation)
+    {
+        string folder = sessionOptions.Folder;
+        Task<(Tokenizer Tokenizer, ChatTemplate? Template)> text = Task.Run(() => (Tokenizer.Load(folder), ChatTemplate.Load(folder)), cancellation);
+        await using var session = ModelSession.Load(sessionOptions, cancellation);
+        (Tokenizer tokenizer, ChatTemplate? template) = await text;
+        ServedModel served = new()
+        {
+            Id = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar)),
+            Generator = new TextGenerator(session.Engine, tokenizer, session.EndOfText),
+            Chat = template,
+            Family = session.Config.ModelType,
+            Defaults = SamplingFlags.Apply(session.Defaults),
+        };
+        await using WebApplication app = SluiceServer.Build(options, served);
+        await app.StartAsync(cancellation);
+        string access = options.ApiKeys.Count > 0 ? $"{options.ApiKeys.Count} API keys" : "no API key needed";
+        foreach (string url in app.Urls)
+            AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{served.Id}[/] on {session.BackendName}: {url}/v1, {session.Engine.MaxRunning} requests at a time, {session.Engine.MaxSequenceTokens} tokens each, {access}. Ctrl-C drains and ends.");
+        await app.WaitForShutdownAsync(cancellation);
+    }
+
+    private static int AtLeast(Settings settings, string name, int least, int otherwise) => settings.Integer(name) is not { } value ? otherwise
+        : value >= least ? value
+        : throw settings.Invalid(name, $"must be at least {least}, found {value}");
+
+    private static long ReadMemory(Settings settings)
+    {
+        if (settings.Text("Memory") is not { } text)
+            return 0;
+        return ByteSize.TryParse(text, out long bytes) && bytes > 0
+            ? bytes
+            : throw settings.Invalid("Memory", $"expected a size such as 8GiB, found '{text}'");
     }
 }

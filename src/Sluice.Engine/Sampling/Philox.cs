@@ -35,4 +35,13 @@ internal static class Philox
         var (w0, w1, _, _) = Block(key, counter, 0);
         return ((((ulong)w1 << 32) | w0) >> 11) * (1.0 / (1UL << 53));
     }
+
+    /// <summary>The key of one of several sequences with the same seed: the seed itself for the first.</summary>
+    public static ulong Derive(ulong seed, int index)
+    {
+        if (index == 0)
+            return seed;
+        var (w0, w1, _, _) = Block(seed, (ulong)index, 1);
+        return ((ulong)w1 << 32) | w0;
+    }
 }

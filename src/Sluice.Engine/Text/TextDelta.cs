@@ -8,7 +8,8 @@ namespace Sluice.Engine.Text;
 /// Log-probabilities of the tokens that end in this text, if they were asked for, else empty. Over a whole generation their bytes
 /// together are the text's: tokens that the text leaves out, a stop string's among them, are left out here.
 /// </param>
-public readonly record struct TextDelta(string Text, IReadOnlyList<TextToken> Tokens);
+/// <param name="OutputTokens">Tokens generated so far, those of this text among them.</param>
+public readonly record struct TextDelta(string Text, IReadOnlyList<TextToken> Tokens, int OutputTokens);
 
 /// <summary>A token of the text and what the model would have said instead.</summary>
 /// <param name="Chosen">The token; cut if a stop string begins inside it.</param>
@@ -28,4 +29,5 @@ public sealed record TextLogprob(int Token, ReadOnlyMemory<byte> Bytes, float Lo
 /// <summary>How a text ended.</summary>
 /// <param name="Reason">Why: a stop string counts as <see cref="FinishReason.Stop"/>.</param>
 /// <param name="Usage">What it took. Output tokens count up to the one that ended the text.</param>
-public sealed record TextCompletion(FinishReason Reason, GenerationUsage Usage);
+/// <param name="StopString">The stop string that ended it, if one did.</param>
+public sealed record TextCompletion(FinishReason Reason, GenerationUsage Usage, string? StopString = null);

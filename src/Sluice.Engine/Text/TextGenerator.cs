@@ -25,22 +25,40 @@ public sealed class TextGenerator
     /// <summary>The model's tokenizer.</summary>
     public Tokenizer Tokenizer { get; }
 
+    /// <summary>Token ids that end every text.</summary>
+    public IReadOnlyList<int> EndOfText => _endOfText;
+
     /// <summary>Queues a request; its text comes through the stream.</summary>
     /// <exception cref="RequestException">The request is invalid or can never fit.</exception>
     /// <exception cref="EngineException">The queue is full, or the engine takes no more requests.</exception>
-    public TextStream Generate(TextRequest request, CancellationToken cancellation = default)
+    public TextStream Generate(TextRequest request, CancellationToken cancellation = default) => GenerateMany(request, 1, cancellation)[0];
+
+    /// <summary>
+    /// Queues <paramref name="count"/> independent answers to one request, whose prompt is computed once. The first is what
+    /// <see cref="Generate"/> gives; each other draws from a seed made of the request's and its place, so a seed gives the same
+    /// answers again.
+    /// </summary>
+    /// <exception cref="RequestException">The request is invalid or can never fit.</exception>
+    /// <exception cref="EngineException">The queue has no room for all of them, or the engine takes no more requests.</exception>
+    public IReadOnlyList<TextStream> GenerateMany(TextRequest request, int count, CancellationToken cancellation = default)
     {
-        var stops = new StopStrings(request.Stop);
+        ArgumentNullException.ThrowIfNull(request);
         int[] stopTokens = request.IgnoreEndOfText ? [.. request.StopTokens] : [.. _endOfText, .. request.StopTokens];
-        GenerationStream tokens = Engine.Submit(
+        IReadOnlyList<GenerationStream> streams = Engine.Submit(
             new GenerationRequest
             {
                 Prompt = request.Prompt,
                 MaxTokens = request.MaxTokens,
                 Sampling = request.Sampling,
                 StopTokens = stopTokens,
+                Constraint = request.Constraint,
+                Structure = request.Structure,
+                CacheSalt = request.CacheSalt,
+                Client = request.Client,
+                Priority = request.Priority,
             },
+            count,
             cancellation);
-        return new TextStream(tokens, Tokenizer, stops, stopTokens, request.Sampling.WantsLogprobs);
+        return [.. streams.Select(tokens => new TextStream(tokens, Tokenizer, new StopStrings(request.Stop), stopTokens, request.Sampling.WantsLogprobs))];
     }
 }

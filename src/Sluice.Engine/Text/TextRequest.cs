@@ -1,4 +1,6 @@
+using Sluice.Constraints;
 using Sluice.Engine.Sampling;
+using Sluice.Text;
 
 namespace Sluice.Engine.Text;
 
@@ -22,4 +24,25 @@ public sealed record TextRequest
 
     /// <summary>Whether to go on past the model's own end of text.</summary>
     public bool IgnoreEndOfText { get; init; }
+
+    /// <summary>What the text must look like; null for no constraint.</summary>
+    public CompiledConstraint? Constraint { get; init; }
+
+    /// <summary>Where the prompt's messages lie, which tells the prefix cache where others will continue; null: not known.</summary>
+    public PromptStructure? Structure { get; init; }
+
+    /// <summary>Requests with different salts share nothing in the prefix cache.</summary>
+    public string CacheSalt { get; init; } = "";
+
+    /// <summary>Whose request it is: clients take turns, by tokens, within a priority.</summary>
+    public string Client { get; init; } = "";
+
+    /// <summary>Higher ones are served first, and make lower ones wait even when these have begun.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>
+    /// The caller's own word for requests whose prompts begin alike; null for none. For who chooses among engines: one engine knows
+    /// what begins alike.
+    /// </summary>
+    public string? CacheKey { get; init; }
 }

@@ -19,6 +19,7 @@ public sealed class TextStream : IAsyncEnumerable<TextDelta>, IAsyncDisposable
     private readonly int[] _stopTokens;
     private readonly TokenAttribution? _attribution;
     private TextCompletion? _completion;
+    private int _outputTokens;
 
     internal TextStream(GenerationStream tokens, Tokenizer tokenizer, StopStrings stops, int[] stopTokens, bool wantsLogprobs)
     {
@@ -33,6 +34,19 @@ public sealed class TextStream : IAsyncEnumerable<TextDelta>, IAsyncDisposable
     /// <exception cref="InvalidOperationException">It has not.</exception>
     public TextCompletion Completion => _completion ?? throw new InvalidOperationException("the text has not ended");
 
+    /// <summary>Asks the engine to stop this request. Harmless when it has ended.</summary>
+    public void Cancel() => _tokens.Cancel();
+
+    /// <summary>
+    /// Ends a text that its reader has left early because it has what it wants: it counts as stopped at what has been read.
+    /// </summary>
+    public async Task<TextCompletion> StopAsync()
+    {
+        await _tokens.DisposeAsync();
+        Completion completion = await _tokens.Completion;
+        return _completion ??= new TextCompletion(FinishReason.Stop, completion.Usage with { OutputTokens = _outputTokens });
+    }
+
     /// <inheritdoc/>
     /// <exception cref="EngineException">The request failed.</exception>
     public IAsyncEnumerator<TextDelta> GetAsyncEnumerator(CancellationToken cancellationToken = default) =>
@@ -44,11 +58,10 @@ public sealed class TextStream : IAsyncEnumerable<TextDelta>, IAsyncDisposable
     private async IAsyncEnumerable<TextDelta> Enumerate([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var emitted = new StringBuilder();
-        int outputTokens = 0;
         bool isStopped = false;
         await foreach (SampledToken token in _tokens.WithCancellation(cancellationToken))
         {
-            outputTokens++;
+            _outputTokens++;
             if (_stopTokens.AsSpan().Contains(token.Token))
                 break;
             string piece = _decoder.Append(token.Token);
@@ -73,7 +86,7 @@ public sealed class TextStream : IAsyncEnumerable<TextDelta>, IAsyncDisposable
         await _tokens.DisposeAsync();
         Completion completion = await _tokens.Completion;
         _completion = new TextCompletion(
-            isStopped ? FinishReason.Stop : completion.Reason, completion.Usage with { OutputTokens = outputTokens });
+            isStopped ? FinishReason.Stop : completion.Reason, completion.Usage with { OutputTokens = _outputTokens }, _stops.Matched);
     }
 
     private TextDelta? Take(StringBuilder emitted)
@@ -98,11 +111,11 @@ public sealed class TextStream : IAsyncEnumerable<TextDelta>, IAsyncDisposable
         return Delta(emitted, tokens);
     }
 
-    private static TextDelta? Delta(StringBuilder emitted, IReadOnlyList<TextToken> tokens)
+    private TextDelta? Delta(StringBuilder emitted, IReadOnlyList<TextToken> tokens)
     {
         if (emitted.Length == 0 && tokens.Count == 0)
             return null;
-        var delta = new TextDelta(emitted.ToString(), tokens);
+        var delta = new TextDelta(emitted.ToString(), tokens, _outputTokens);
         emitted.Clear();
         return delta;
     }

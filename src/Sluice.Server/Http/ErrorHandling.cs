@@ -1,56 +1,70 @@
+using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Sluice.Core;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.Http;
 
-/// <summary>Around every request: gives it an id, and turns whatever goes wrong into the API's error shape and a line in the log.</summary>
+/// <summary>Turns whatever goes wrong in a request into the API's error shape, and into a line of the log if it was not the client.</summary>
 internal sealed class ErrorHandling
 {
-    private const string RequestIdHeader = "x-request-id";
-
     private readonly ILogger _log;
 
     public ErrorHandling(ILogger log) => _log = log;
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        context.TraceIdentifier = $"req-{Guid.NewGuid():N}";
-        context.Response.Headers[RequestIdHeader] = context.TraceIdentifier;
         try
         {
             await next(context);
             if (context.Response is { HasStarted: false, StatusCode: >= 400, ContentType: null } response)
-                await WriteAsync(context, ErrorResponses.OfStatus(response.StatusCode));
+            {
+                var error = ErrorResponses.OfStatus(response.StatusCode);
+                RequestReport.Of(context).Failed(error.Body.Error.Code ?? "error");
+                await WriteAsync(context, error);
+            }
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
-            _log.ClientLeft(context.TraceIdentifier, context.Request.Path);
+            RequestReport.Of(context).ClientLeft();
         }
         catch (Exception e)
         {
             var error = ErrorResponses.Of(e);
-            Log(context, e, error);
+            Note(context, e, error);
 
             // Once the response has started nothing can be told any more: Kestrel closes the connection without the final chunk, and
             // the client sees that the response is not whole.
             if (context.Response.HasStarted)
                 throw;
+            AddHeaders(context.Response.Headers, e);
             await WriteAsync(context, error);
         }
     }
 
     private static Task WriteAsync(HttpContext context, (int Status, ErrorBody Body) error) => ErrorResponses.WriteAsync(context, error.Status, error.Body);
 
-    private void Log(HttpContext context, Exception e, (int Status, ErrorBody Body) error)
+    private static void AddHeaders(IHeaderDictionary headers, Exception e)
     {
-        string id = context.TraceIdentifier, path = context.Request.Path;
-        if (e is EngineException engine)
-            _log.EngineFailed(id, path, engine.Failure.ToString());
+        if (e is not RefusedException refused)
+            return;
+        if (refused.Status == StatusCodes.Status401Unauthorized)
+            headers.WWWAuthenticate = "Bearer realm=\"sluice\"";
+        if (refused.RetryAfter is { } wait)
+            headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+    }
+
+    private void Note(HttpContext context, Exception e, (int Status, ErrorBody Body) error)
+    {
+        string id = context.TraceIdentifier, route = Routes.TemplateOf(context);
+        RequestReport.Of(context).Failed(error.Body.Error.Code ?? "error");
+        if (e is EngineException { Failure: not EngineFailure.Overloaded } engine)
+            _log.EngineFailed(id, route, engine.Failure.ToString());
         else if (error.Status < 500)
-            _log.Refused(id, path, error.Status, error.Body.Error.Code, error.Body.Error.Param);
+            _log.Refused(id, route, error.Status, error.Body.Error.Code, error.Body.Error.Param);
         else
-            _log.Unexpected(id, path, e.GetType().Name, e.StackTrace);
+            _log.Unexpected(id, route, e.GetType().Name, e.StackTrace);
     }
 }

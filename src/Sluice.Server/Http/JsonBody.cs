@@ -28,5 +28,10 @@ internal static class JsonBody
             // The parser's own message quotes the text around the error.
             throw new RequestException($"the body is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1})", code: "invalid_json", inner: e);
         }
+        catch (IOException e) when (e is not BadHttpRequestException && !request.HttpContext.RequestAborted.IsCancellationRequested)
+        {
+            // How Kestrel tells of a chunk whose size is no number it can hold.
+            throw new RequestException("the request is not valid HTTP", code: "bad_request", inner: e);
+        }
     }
 }

@@ -27,6 +27,9 @@ internal readonly struct RequestFields
         ? new RequestFields(element, path)
         : throw Mismatch(path, "an object", element);
 
+    /// <summary>Path of the object itself; empty for the body.</summary>
+    public string Path => _path;
+
     /// <summary>Path of a field, as errors name it.</summary>
     public string PathOf(string name) => _path.Length == 0 ? name : $"{_path}.{name}";
 

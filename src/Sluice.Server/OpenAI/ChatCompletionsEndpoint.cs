@@ -1,27 +1,23 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
-using Sluice.Core;
 using Sluice.Engine.Text;
+using Sluice.Server.Access;
+using Sluice.Server.Chat;
 using Sluice.Server.Http;
-using Sluice.Text;
+using Sluice.Server.Telemetry;
 
 namespace Sluice.Server.OpenAI;
 
 /// <summary><c>POST /v1/chat/completions</c>.</summary>
 internal sealed class ChatCompletionsEndpoint
 {
-    private readonly ServedModel _model;
+    private readonly ChatService _chat;
     private readonly ServerOptions _options;
-    private readonly TimeProvider _clock;
-    private readonly ILogger _log;
 
-    public ChatCompletionsEndpoint(ServedModel model, ServerOptions options, TimeProvider clock, ILogger log)
+    public ChatCompletionsEndpoint(ChatService chat, ServerOptions options)
     {
-        _model = model;
+        _chat = chat;
         _options = options;
-        _clock = clock;
-        _log = log;
     }
 
     public async Task HandleAsync(HttpContext context)
@@ -30,62 +26,70 @@ internal sealed class ChatCompletionsEndpoint
         using (JsonDocument body = await JsonBody.ReadAsync(context.Request))
         {
             RequestFields fields = RequestFields.Of(body.RootElement);
-            ModelsEndpoint.Require(_model, fields);
-            request = ChatRequest.Read(fields, _model.Defaults);
+            ModelsEndpoint.Require(_chat.Model, fields);
+            request = ChatRequest.Read(fields, _chat.Model);
         }
 
-        ChatTemplate template = _model.Chat ?? throw new RequestException("the model has no chat template; use /v1/completions", "messages", "unsupported_value");
-        await using TextStream text = _model.Generator.Generate(
-            new TextRequest
-            {
-                Prompt = _model.Generator.Tokenizer.Encode(template.Render(request.Inputs, _clock, context.RequestAborted)),
-                MaxTokens = request.MaxTokens,
-                Sampling = request.Sampling,
-                Stop = request.Stop,
-            },
-            context.RequestAborted);
-        var relay = new TextRelay(context, text, _log);
-        var answer = new Answer($"chatcmpl-{Guid.NewGuid():N}", _clock.GetUtcNow().ToUnixTimeSeconds(), _model.Id, request);
+        await using AnswerSet answers = _chat.Start(request.Call, ClientIdentity.Of(context), context.RequestAborted);
+        var shape = new Shape($"chatcmpl-{Guid.NewGuid():N}", _chat.Clock.GetUtcNow().ToUnixTimeSeconds(), _chat.Model.Id, request);
         if (request.Stream)
-            await StreamAsync(context, relay, answer);
+            await StreamAsync(context, answers, shape);
         else
-            await RespondAsync(context, relay, answer);
+            await RespondAsync(context, answers, shape);
     }
 
-    private static async Task RespondAsync(HttpContext context, TextRelay relay, Answer answer)
+    private async Task RespondAsync(HttpContext context, AnswerSet answers, Shape shape)
     {
-        var (text, tokens, completion) = await relay.CollectAsync();
-        relay.Log(completion);
-        var choice = new ChatChoice(0, new ChatMessage("assistant", text), TextRelay.FinishReasonOf(completion)) { Logprobs = answer.Logprobs(tokens) };
+        Answer[] all = await answers.CollectAsync();
+        RequestReport.Of(context).Finished(answers);
+        ChatChoice[] choices =
+        [
+            .. all.Select((answer, index) =>
+                new ChatChoice(index, ChatMessage.Of(answer), answer.End.FinishReason) { Logprobs = shape.Logprobs(answer.Tokens) }),
+        ];
         await context.Response.WriteAsJsonAsync(
-            new ChatCompletion(answer.Id, answer.Created, answer.Model, [choice], Usage.Of(completion.Usage)), OpenAIJson.Readable.ChatCompletion);
+            new ChatCompletion(shape.Id, shape.Created, shape.Model, choices, Usage.Of(TokenUsage.OfAll(answers.Answers, choices.Length))),
+            OpenAIJson.Readable.ChatCompletion);
     }
 
-    private async Task StreamAsync(HttpContext context, TextRelay relay, Answer answer)
+    private async Task StreamAsync(HttpContext context, AnswerSet answers, Shape shape)
     {
         using var events = new SseWriter(context);
-        await Write(answer.Chunk(new ChatChunkChoice(0, new ChatDelta("assistant", ""))));
-        await relay.StreamAsync(
-            events,
-            _options.KeepAliveInterval,
-            delta => Write(answer.Chunk(new ChatChunkChoice(0, new ChatDelta(Content: delta.Text)) { Logprobs = answer.Logprobs(delta.Tokens) })),
-            async completion =>
+        var begun = new bool[answers.Answers.Count];
+        await StreamRelay.RunAsync(context, _options.KeepAliveInterval, events, answers.MergeAsync(), WriteAsync, FinishAsync);
+
+        async Task WriteAsync((int Index, AnswerPart? Part) next)
+        {
+            var (index, part) = next;
+            if (!begun[index])
             {
-                relay.Log(completion);
-                await Write(answer.Chunk(new ChatChunkChoice(0, new ChatDelta()) { FinishReason = TextRelay.FinishReasonOf(completion) }));
-                if (answer.Request.IncludeUsage)
-                    await Write(answer.Chunk() with { Usage = Usage.Of(completion.Usage) });
-            });
+                begun[index] = true;
+                await Write(shape.Chunk(new ChatChunkChoice(index, ChatDelta.Begin(part))));
+            }
+
+            if (part is null)
+                await Write(shape.Chunk(new ChatChunkChoice(index, new ChatDelta()) { FinishReason = answers.Answers[index].End.FinishReason }));
+            else
+                await Write(shape.Chunk(new ChatChunkChoice(index, ChatDelta.Of(part)) { Logprobs = part is ContentPart content ? shape.Logprobs(content.Tokens) : null }));
+        }
+
+        async Task FinishAsync()
+        {
+            RequestReport.Of(context).Finished(answers);
+            if (shape.Request.IncludeUsage)
+                await Write(shape.Chunk() with { Usage = Usage.Of(TokenUsage.OfAll(answers.Answers, begun.Length)) });
+            await events.WriteDoneAsync();
+        }
 
         Task Write(ChatCompletionChunk chunk) => events.WriteAsync(chunk, OpenAIJson.Readable.ChatCompletionChunk);
     }
 
     /// <summary>What all events of one answer share.</summary>
-    private sealed record Answer(string Id, long Created, string Model, ChatRequest Request)
+    private sealed record Shape(string Id, long Created, string Model, ChatRequest Request)
     {
         public ChatCompletionChunk Chunk(params IReadOnlyList<ChatChunkChoice> choices) =>
             new(Id, Created, Model, choices) { Usage = Request.IncludeUsage ? Usage.Pending : null };
 
-        public ChatLogprobs? Logprobs(IReadOnlyList<TextToken> tokens) => Request.Sampling.WantsLogprobs ? LogprobShapes.ForChat(tokens) : null;
+        public ChatLogprobs? Logprobs(IReadOnlyList<TextToken> tokens) => Request.Call.Sampling.WantsLogprobs ? LogprobShapes.ForChat(tokens) : null;
     }
 }

@@ -102,11 +102,12 @@ internal static class ChatMessages
         return list;
     }
 
-    // Arguments come as JSON inside a string; templates write an object as their model was taught to.
-    private static JsonNode ReadArguments(RequestFields function)
+    private static JsonNode ReadArguments(RequestFields function) =>
+        ParseArguments(function.String("arguments") ?? "{}", function.PathOf("arguments"));
+
+    /// <summary>Arguments come as JSON inside a string; templates write an object as their model was taught to.</summary>
+    public static JsonNode ParseArguments(string arguments, string path)
     {
-        string path = function.PathOf("arguments");
-        string arguments = function.String("arguments") ?? "{}";
         try
         {
             using var parsed = JsonDocument.Parse(arguments, new JsonDocumentOptions { MaxDepth = JsonBody.MaxDepth });

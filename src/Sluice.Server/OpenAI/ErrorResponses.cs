@@ -1,5 +1,8 @@
 using Microsoft.AspNetCore.Http;
 using Sluice.Core;
+using Sluice.Server.Anthropic;
+using Sluice.Server.Http;
+using Sluice.Server.Ollama;
 
 namespace Sluice.Server.OpenAI;
 
@@ -12,9 +15,10 @@ internal static class ErrorResponses
         RequestException e => Invalid(StatusOf(e.Code), e.Message, e.Parameter, e.Code),
         TemplateException e => Invalid(400, $"the chat template refused the messages: {e.Message}", "messages", "template_error"),
         TokenizerException e => Invalid(400, e.Message, null, "tokenizer_error"),
+        RefusedException e => (e.Status, Body(e.Message, e.Type, code: e.Code)),
         BadHttpRequestException e => OfStatus(e.StatusCode),
         EngineException { Failure: EngineFailure.Overloaded } e => (429, Body(e.Message, "rate_limit_error", code: "overloaded")),
-        EngineException { Failure: EngineFailure.ShuttingDown } e => (503, Body(e.Message, "server_error", code: "shutting_down")),
+        EngineException { Failure: EngineFailure.ShuttingDown } => (503, Body("the server is stopping and takes no more requests", "server_error", code: "shutting_down")),
         EngineException { Failure: EngineFailure.InvalidLogits } => (500, Body("the model gave no usable output for this request", "server_error", code: "invalid_logits")),
         EngineException => (500, Body("the engine failed to run this request", "server_error", code: "step_failed")),
         _ => (500, Body("the server failed to handle this request", "server_error", code: "internal_error")),
@@ -32,18 +36,23 @@ internal static class ErrorResponses
         _ => (status, Body("the server failed to handle this request", "server_error", code: "internal_error")),
     };
 
-    /// <summary>Sends an error as the whole response.</summary>
+    /// <summary>Sends an error as the whole response, in the shape of the API that was asked.</summary>
     public static async Task WriteAsync(HttpContext context, int status, ErrorBody body)
     {
         context.Response.StatusCode = status;
-        if (status is 429 or 503)
+        if ((status is 429 or 503) && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
-        await context.Response.WriteAsJsonAsync(body, OpenAIJson.Readable.ErrorBody);
+        if (context.Request.Path.StartsWithSegments("/v1/messages", StringComparison.OrdinalIgnoreCase))
+            await context.Response.WriteAsJsonAsync(AnthropicError.Of(status, body.Error.Message, context.TraceIdentifier), AnthropicJson.Readable.AnthropicError);
+        else if (context.Request.Path.StartsWithSegments("/api", StringComparison.OrdinalIgnoreCase))
+            await context.Response.WriteAsJsonAsync(new OllamaError(body.Error.Message), OllamaJson.Readable.OllamaError);
+        else
+            await context.Response.WriteAsJsonAsync(body, OpenAIJson.Readable.ErrorBody);
     }
 
     private static int StatusOf(string code) => code switch
     {
-        "model_not_found" => 404,
+        "model_not_found" or "response_not_found" or "not_found" => 404,
         "unsupported_media_type" => 415,
         _ => 400,
     };

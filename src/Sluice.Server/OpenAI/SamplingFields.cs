@@ -9,6 +9,10 @@ namespace Sluice.Server.OpenAI;
 /// <summary>Reads what both endpoints say about sampling and stopping.</summary>
 internal static class SamplingFields
 {
+    /// <summary>Most answers to one request.</summary>
+    public const int MaxChoices = 128;
+
+    private const int MaxCacheKeyLength = 512;
     private const int MaxStops = 16;
     private const int MaxStopLength = 1024;
 
@@ -30,25 +34,32 @@ internal static class SamplingFields
         };
     }
 
-    /// <summary><c>stop</c>: a string or a list of strings.</summary>
-    public static IReadOnlyList<string> ReadStop(RequestFields fields)
+    /// <summary><c>stop</c> or its like: a string or a list of strings.</summary>
+    public static IReadOnlyList<string> ReadStop(RequestFields fields, string name)
     {
-        if (!fields.TryGet("stop", out JsonElement stop))
+        if (!fields.TryGet(name, out JsonElement stop))
             return [];
+        string path = fields.PathOf(name);
         if (stop.ValueKind == JsonValueKind.String)
-            return [Stop(stop, "stop")];
+            return [Stop(stop, path, path)];
         if (stop.ValueKind != JsonValueKind.Array)
-            throw RequestFields.Mismatch("stop", "a string or an array of strings", stop);
+            throw RequestFields.Mismatch(path, "a string or an array of strings", stop);
         if (stop.GetArrayLength() > MaxStops)
-            throw new RequestException($"stop has {stop.GetArrayLength()} strings; at most {MaxStops} are possible", "stop");
-        return [.. stop.EnumerateArray().Select((s, i) => Stop(s, $"stop[{i}]"))];
+            throw new RequestException($"{path} has {stop.GetArrayLength()} strings; at most {MaxStops} are possible", path);
+        return [.. stop.EnumerateArray().Select((s, i) => Stop(s, $"{path}[{i}]", path))];
     }
 
-    /// <summary>Refuses what asks for more than one answer.</summary>
-    public static void RefuseSeveral(RequestFields fields, string name)
+    /// <summary><c>n</c>: how many answers.</summary>
+    public static int ReadChoices(RequestFields fields) => fields.Integer("n", 1, MaxChoices) ?? 1;
+
+    /// <summary><c>prompt_cache_key</c>.</summary>
+    public static string? ReadCacheKey(RequestFields fields)
     {
-        if (fields.Integer(name, 1, int.MaxValue) is { } count and not 1)
-            throw new RequestException($"{name} must be 1: several answers to one request are not supported, found {count}", name, "unsupported_value");
+        const string Name = "prompt_cache_key";
+        string? key = fields.String(Name);
+        return key is null || key.Length <= MaxCacheKeyLength
+            ? key
+            : throw new RequestException($"{Name} must have at most {MaxCacheKeyLength} characters, found {key.Length}", Name);
     }
 
     /// <summary><c>stream</c>, and whether a last event tells the usage.</summary>
@@ -62,12 +73,12 @@ internal static class SamplingFields
             : throw new RequestException("stream_options is possible only with stream: true", "stream_options");
     }
 
-    private static string Stop(JsonElement value, string path)
+    private static string Stop(JsonElement value, string path, string parameter)
     {
         string stop = RequestFields.Text(value, path);
         return stop.Length is > 0 and <= MaxStopLength
             ? stop
-            : throw new RequestException($"{path} must have from 1 to {MaxStopLength} characters, found {stop.Length}", "stop");
+            : throw new RequestException($"{path} must have from 1 to {MaxStopLength} characters, found {stop.Length}", parameter);
     }
 
     private static List<LogitBias>? ReadLogitBias(RequestFields fields)

@@ -17,11 +17,15 @@ public sealed class JinjaTemplate
 {
     private readonly ScopeBody _template;
 
-    private JinjaTemplate(ScopeBody template, JinjaLimits limits)
+    private JinjaTemplate(ScopeBody template, IReadOnlySet<string> names, JinjaLimits limits)
     {
         _template = template;
+        Names = names;
         Limits = limits;
     }
+
+    /// <summary>Every name the template reads as a variable: its inputs, and what it calls its own or the built-ins by.</summary>
+    public IReadOnlySet<string> Names { get; }
 
     /// <summary>What a rendering may cost.</summary>
     public JinjaLimits Limits { get; }
@@ -40,7 +44,8 @@ public sealed class JinjaTemplate
                 $"limit SourceLength: the template has {source.Length} characters, more than {limits.SourceLength}");
         }
 
-        return new JinjaTemplate(Parser.Parse(source, limits), limits);
+        (ScopeBody template, IReadOnlySet<string> names) = Parser.Parse(source, limits);
+        return new JinjaTemplate(template, names, limits);
     }
 
     /// <summary>Renders the template; the segments say which text the template wrote and which came from the inputs.</summary>

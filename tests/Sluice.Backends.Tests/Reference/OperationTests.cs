@@ -158,7 +158,8 @@ public sealed class OperationTests
         int channels = shape.ConvChannels;
         float[] x = Values(9 * channels);
         float[] w = Values(channels * 4);
-        using StateCache states = Backend.CreateStateCache(2, 3, shape);
+        using CacheArena statesArena = Backend.CreateArena(CacheShape.OfStates(2, shape), 0, 3);
+        StateCache states = statesArena.States!;
         StepBatch batch = new(16);
         float[] found = new float[x.Length];
 
@@ -196,7 +197,8 @@ public sealed class OperationTests
     public void Delta_rule_reads_updates_and_exports_the_slots_of_its_sequences()
     {
         LinearAttentionConfig shape = new(1, 2, 4, 3, 4);
-        using StateCache states = Backend.CreateStateCache(1, 4, shape);
+        using CacheArena statesArena = Backend.CreateArena(CacheShape.OfStates(1, shape), 0, 4);
+        StateCache states = statesArena.States!;
         ReferenceStateCache slots = (ReferenceStateCache)states;
         float[] mixed = Values(7 * shape.ConvChannels);
         float[] gates = Values(7 * 4);
@@ -247,7 +249,8 @@ public sealed class OperationTests
         float[] gate = Values(Tokens * 32);
         float[] qNorm = Values(8);
         float[] kNorm = Values(8);
-        using KvCache kv = Backend.CreateKvCache(2, 6, 2, 8);
+        using CacheArena kvArena = Backend.CreateArena(new CacheShape(2, 2, 8), 6, 0);
+        KvCache kv = kvArena.Kv!;
         int[] pages = [4, 0, 5];
         StepBatch batch = new(64);
         float[] found = new float[Tokens * 32];
@@ -308,8 +311,10 @@ public sealed class OperationTests
     public void Pages_and_slots_out_of_range_are_refused()
     {
         AttentionConfig shape = new(1, 1, 4, 4, 100, false, false);
-        using KvCache kv = Backend.CreateKvCache(2, 3, 1, 4);
-        using StateCache states = Backend.CreateStateCache(2, 2, new LinearAttentionConfig(1, 1, 2, 2, 4));
+        using CacheArena kvArena = Backend.CreateArena(new CacheShape(2, 1, 4), pages: 3, slots: 0);
+        KvCache kv = kvArena.Kv!;
+        using CacheArena statesArena = Backend.CreateArena(CacheShape.OfStates(2, new LinearAttentionConfig(1, 1, 2, 2, 4)), pages: 0, slots: 2);
+        StateCache states = statesArena.States!;
         Activation x = Backend.Allocate(1, 4);
         Vector w = Backend.LoadVector(new float[4]);
         StepBatch batch = new(4);

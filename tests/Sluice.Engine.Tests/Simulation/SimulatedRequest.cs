@@ -3,83 +3,88 @@ using Sluice.Testing;
 
 namespace Sluice.Engine.Tests.Simulation;
 
-/// <summary>A request of a simulated run: what it asks, what will happen to it, and what it must therefore give.</summary>
+/// <summary>A request of a simulated run: what it asks and what will happen to it.</summary>
 internal sealed class SimulatedRequest
 {
-    public const int Vocabulary = 61;
-
     public required int Id { get; init; }
 
     public required GenerationRequest Request { get; init; }
 
+    public required SimulatedChoice[] Choices { get; init; }
+
     /// <summary>Tick at which it is submitted.</summary>
     public required int ArrivesAt { get; init; }
 
-    /// <summary>Ticks after submission at which the caller gives up; null: never.</summary>
+    /// <summary>Ticks after submission at which the caller gives up on all of it; null: never.</summary>
     public int? CancelAfter { get; init; }
 
-    /// <summary>Output tokens after which its logits hold a NaN; null: never.</summary>
-    public int? PoisonAfter { get; init; }
+    /// <summary>Whether its reader takes no token before all has ended.</summary>
+    public bool ReaderStalls { get; init; }
 
     public CancellationTokenSource Cancellation { get; } = new();
 
+    public bool IsSubmitted => Choices[0].Stream is not null;
+}
+
+/// <summary>One continuation of a request's prompt, and what must come of it.</summary>
+internal sealed class SimulatedChoice
+{
+    public required int Index { get; init; }
+
+    /// <summary>Ticks after submission at which the caller gives up on this one; null: never.</summary>
+    public int? CancelAfter { get; init; }
+
+    /// <summary>Its tokens when nothing disturbs it, computed alone and without an engine.</summary>
+    public required int[] Expected { get; init; }
+
+    /// <summary>How it then ends: <see cref="FinishReason.Failed"/> when its next logits hold a NaN.</summary>
+    public required FinishReason ExpectedReason { get; init; }
+
     public GenerationStream? Stream { get; set; }
+
+    public int Ends { get; set; }
 
     public List<SampledToken> Output { get; } = [];
 
     public Completion Completion => Stream!.Completion.Result;
 
-    /// <summary>The first two tokens of every prompt spell the request, so that a fault can be aimed at it.</summary>
-    public static (int First, int Second) Tag(int id) => (id / Vocabulary, id % Vocabulary);
-
-    /// <summary>What the request gives when nothing disturbs it, computed alone and without an engine.</summary>
-    public (List<int> Tokens, FinishReason Reason) Expected(bool hasState)
+    public void Read()
     {
-        var sampler = new Sampler(Vocabulary);
-        int[] prompt = [.. Request.Prompt];
-        var sampling = new SequenceSampling(Request.Sampling, unchecked((ulong)Request.Sampling.Seed!.Value), prompt);
-        List<int> context = [.. prompt];
-        List<int> output = [];
-        var logits = new float[Vocabulary];
-        while (true)
-        {
-            FakeModel.Logits([.. context], logits, hasState);
-            int token = sampler.Sample(logits, sampling).Token;
-            sampling.Accept(token);
-            context.Add(token);
-            output.Add(token);
-            if (Request.StopTokens.Contains(token))
-                return (output, FinishReason.Stop);
-            if (output.Count == Request.MaxTokens)
-                return (output, FinishReason.Length);
-        }
+        while (Stream!.TryRead(out SampledToken token))
+            Output.Add(token);
     }
 
-    public static SimulatedRequest Random(Random random, int id, int ticks, int maxPrompt, int maxOutput)
+    /// <summary>Computes what a request's choice must give.</summary>
+    public static SimulatedChoice Of(GenerationRequest request, int index, int? cancelAfter, bool hasState, Func<ulong, bool> poison)
     {
-        var (first, second) = Tag(id);
-        bool isLong = random.Next(6) == 0;
-        int length = random.Next(0, isLong ? maxPrompt : Math.Min(maxPrompt, 20));
-        int[] prompt = [first, second, .. Enumerable.Range(0, length).Select(_ => random.Next(Vocabulary))];
-        var sampling = random.Next(3) switch
+        var sampler = new Sampler(Workload.Vocabulary);
+        var sampling = new SequenceSampling(request.Sampling, Philox.Derive(unchecked((ulong)request.Sampling.Seed!.Value), index), [.. request.Prompt]);
+        var context = new FakeContext(hasState);
+        foreach (int token in request.Prompt)
+            context.Append(token);
+        List<int> output = [];
+        var logits = new float[Workload.Vocabulary];
+        FinishReason reason;
+        while (true)
         {
-            0 => SamplingOptions.Greedy,
-            1 => new SamplingOptions { Temperature = 1.2f, TopK = 5 },
-            _ => new SamplingOptions { Temperature = 0.8f, TopP = 0.7f, RepetitionPenalty = 1.1f, PresencePenalty = 0.4f },
-        };
-        return new SimulatedRequest
-        {
-            Id = id,
-            Request = new GenerationRequest
+            if (poison(context.Hash))
             {
-                Prompt = prompt,
-                MaxTokens = random.Next(1, maxOutput + 1),
-                Sampling = sampling with { Seed = random.Next(), TopLogprobs = random.Next(4) == 0 ? 2 : null },
-                StopTokens = random.Next(2) == 0 ? [random.Next(Vocabulary)] : [],
-            },
-            ArrivesAt = random.Next(ticks),
-            CancelAfter = random.Next(5) == 0 ? random.Next(0, 30) : null,
-            PoisonAfter = random.Next(12) == 0 ? random.Next(0, maxOutput) : null,
-        };
+                reason = FinishReason.Failed;
+                break;
+            }
+
+            context.Logits(logits);
+            int token = sampler.Sample(logits, sampling).Token;
+            sampling.Accept(token);
+            context.Append(token);
+            output.Add(token);
+            if (request.StopTokens.Contains(token) || output.Count == request.MaxTokens)
+            {
+                reason = request.StopTokens.Contains(token) ? FinishReason.Stop : FinishReason.Length;
+                break;
+            }
+        }
+
+        return new SimulatedChoice { Index = index, CancelAfter = cancelAfter, Expected = [.. output], ExpectedReason = reason };
     }
 }

@@ -1,6 +1,9 @@
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Time.Testing;
+using Sluice.Caching.Memory;
+using Sluice.Caching.Sequences;
+using Sluice.Caching.Tree;
 using Sluice.Core;
 using Sluice.Testing;
 
@@ -13,92 +16,125 @@ namespace Sluice.Engine.Tests.Simulation;
 internal sealed class SimulatedRun
 {
     private readonly int _seed;
-    private readonly Random _random;
     private readonly FakeModel _model;
-    private readonly EngineOptions _options;
+    private readonly InferenceEngine _engine;
     private readonly List<SimulatedRequest> _requests = [];
     private readonly HashSet<int> _failingSteps = [];
-    private readonly bool _failsAfterWriting;
-    private readonly bool _hasState;
+    private readonly bool _isCaching;
+    private readonly ulong _poisonEvery;
     private readonly XxHash64 _trace = new();
+    private long _work;
 
-    public SimulatedRun(int seed, int requests = 40)
+    public SimulatedRun(int seed, int requests)
     {
         _seed = seed;
-        _random = new Random(seed);
-        _hasState = _random.Next(5) != 0;
+        var random = new Random(seed);
+        bool hasState = random.Next(5) != 0;
+        _poisonEvery = random.Next(2) == 0 ? 0 : (ulong)random.Next(50, 1000);
+        MemoryGeometry geometry = FakeArena.GeometryOf(hasState ? random.Next(1, 12) : 0, 1 << random.Next(4));
+        int fewest = geometry.SuperblocksPerSlot + 1;
         _model = new FakeModel(
-            SimulatedRequest.Vocabulary,
-            pages: _random.Next(1, 40),
-            slots: _random.Next(1, 12),
-            maxStepTokens: _random.Next(2) == 0 ? 512 : _random.Next(1, 40),
-            maxLogitRows: _random.Next(1, 16),
-            linearLayers: _hasState);
-        _options = new EngineOptions
+            Workload.Vocabulary,
+            maxStepTokens: random.Next(2) == 0 ? 512 : random.Next(1, 40),
+            maxLogitRows: random.Next(1, 16),
+            geometry: geometry,
+            superblocks: random.Next(3) == 0 ? fewest + random.Next(200) : fewest + random.Next(20))
         {
-            StepTokens = _random.Next(1, 100),
-            MaxRunning = _random.Next(3) == 0 ? _random.Next(1, 8) : null,
-            MaxQueued = requests,
+            PoisonHash = IsPoisoned,
         };
-        int ticks = _random.Next(1, 150);
+        _isCaching = random.Next(10) != 0;
+        var options = new EngineOptions
+        {
+            StepTokens = random.Next(1, 100),
+            MaxRunning = random.Next(3) == 0 ? random.Next(1, 8) : null,
+            MaxQueued = 4 * requests,
+            Cache = new PrefixCacheOptions
+            {
+                Enabled = _isCaching,
+                Tree = new TreeOptions { GhostBytes = random.Next(3) == 0 ? random.Next(20_000) : 64 << 20 },
+                Planner = new Caching.Planning.PlannerOptions { Spacing = random.Next(2) == 0 ? 512 : random.Next(16, 64), MinimumGain = random.Next(1, 9) },
+                Checks = new MemoryChecks { Ledger = random.Next(4) == 0, Poison = random.Next(2) == 0 },
+            },
+        };
+        var workload = new Workload(random, hasState, IsPoisoned);
+        int ticks = random.Next(1, 4 * requests);
         for (int id = 0; id < requests; id++)
-            _requests.Add(SimulatedRequest.Random(_random, id, ticks, maxPrompt: 200, maxOutput: 60));
-        _failsAfterWriting = _random.Next(2) == 0;
-        for (int i = _random.Next(4); i > 0; i--)
-            _failingSteps.Add(_random.Next(1, 400));
+            _requests.Add(workload.Next(ticks));
+        bool failsAfterWriting = random.Next(2) == 0;
+        for (int i = random.Next(4); i > 0; i--)
+            _failingSteps.Add(random.Next(1, 10 * requests));
+        if (failsAfterWriting)
+            _model.OnWritten = MaybeThrow;
+        else
+            _model.OnForward = MaybeThrow;
+        _engine = InferenceEngine.CreateStepped(_model, options, new FakeTimeProvider { AutoAdvanceAmount = TimeSpan.FromMilliseconds(1) });
     }
 
-    public long Preemptions { get; private set; }
-
-    public int FailedSteps { get; private set; }
-
-    public int Ends(FinishReason reason) => _requests.Count(r => r.Stream is not null && r.Completion.Reason == reason);
+    public Dictionary<string, long> Coverage { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Runs it all, checks it all; returns a hash of everything that came out and when.</summary>
     public ulong Run()
     {
-        _model.Poison = IsPoisoned;
-        if (_failsAfterWriting)
-            _model.OnWritten = MaybeThrow;
-        else
-            _model.OnForward = MaybeThrow;
-        var clock = new FakeTimeProvider { AutoAdvanceAmount = TimeSpan.FromMilliseconds(1) };
-        InferenceEngine engine = InferenceEngine.CreateStepped(_model, _options, clock);
-
-        bool hasWork = true;
-        for (int tick = 0; hasWork || _requests.Exists(r => r.ArrivesAt >= tick); tick++)
+        try
         {
-            // Each step advances the oldest sequence, unless it fails, so the sum of all work bounds the steps.
-            Check(tick < 100_000, "the run does not end");
-            foreach (SimulatedRequest request in _requests.Where(r => r.ArrivesAt == tick))
-                Submit(engine, request);
-            List<SimulatedRequest> cancelled = [.. _requests.Where(r => r.Stream is not null && r.ArrivesAt + r.CancelAfter == tick)];
-            foreach (SimulatedRequest request in cancelled)
-                Cancel(request);
-            hasWork = engine.Step();
-            engine.CheckIntegrity();
-            foreach (SimulatedRequest request in cancelled)
-                Check(request.Stream!.Completion.IsCompleted, $"request {request.Id} goes on after it was cancelled");
-            Trace(tick, engine);
+            return RunToTheEnd();
+        }
+        catch (Exception e) when (e is not SimulationException)
+        {
+            throw new SimulationException(_seed, e.Message, e);
+        }
+    }
+
+    private ulong RunToTheEnd()
+    {
+        ILookup<int, SimulatedRequest> arrivals = _requests.ToLookup(r => r.ArrivesAt);
+        ILookup<int, SimulatedRequest> cancels = _requests.Where(r => r.CancelAfter is not null).ToLookup(r => r.ArrivesAt + r.CancelAfter!.Value);
+        ILookup<int, (SimulatedRequest Request, SimulatedChoice Choice)> choiceCancels = _requests
+            .SelectMany(r => r.Choices.Where(c => c.CancelAfter is not null).Select(c => (r, c))).ToLookup(x => x.r.ArrivesAt + x.c.CancelAfter!.Value);
+        int lastArrival = _requests.Max(r => r.ArrivesAt);
+        List<SimulatedChoice> open = [];
+        List<SimulatedChoice> mustEnd = [];
+        bool hasWork = true;
+        for (int tick = 0; hasWork || tick <= lastArrival; tick++)
+        {
+            // Each step advances the first in order, unless it fails, so the sum of all work bounds the steps.
+            Check(tick <= lastArrival + (2 * _work) + 1000, "the run does not end");
+            mustEnd.Clear();
+            foreach (SimulatedRequest request in arrivals[tick])
+                Submit(request, open);
+            foreach (SimulatedRequest request in cancels[tick].Where(r => r.IsSubmitted))
+                Cancel(request, mustEnd);
+            foreach ((SimulatedRequest request, SimulatedChoice choice) in choiceCancels[tick].Where(x => x.Request.IsSubmitted))
+            {
+                choice.Stream!.Cancel();
+                mustEnd.Add(choice);
+            }
+
+            hasWork = _engine.Step();
+            _engine.CheckIntegrity();
+            Check(mustEnd.TrueForAll(c => c.Stream!.Completion.IsCompleted), "a request goes on after it was cancelled");
+            Trace(tick, open);
         }
 
-        EngineStatus status = engine.Status;
-        Check(status is { Running: 0, Waiting: 0 }, "requests are left");
-        Check(status.FreePages == status.Pages && status.FreeSlots == status.Slots, $"memory is left: {status}");
-        foreach (SimulatedRequest request in _requests.Where(r => r.Stream is not null))
-            Verify(request);
-        Preemptions = engine.Preemptions;
+        Finish();
         return _trace.GetCurrentHashAsUInt64();
     }
 
-    private void Submit(InferenceEngine engine, SimulatedRequest request)
+    private void Submit(SimulatedRequest request, List<SimulatedChoice> open)
     {
         long needed = request.Request.Prompt.Count + (long)request.Request.MaxTokens!.Value;
-        bool fits = needed - 1 <= (long)_model.Pages * 16;
+        bool fits = needed <= _engine.MaxSequenceTokens;
         try
         {
-            request.Stream = engine.Submit(request.Request, request.Cancellation.Token);
-            Check(fits, $"request {request.Id} of {needed} tokens was accepted into {_model.Pages} pages");
+            IReadOnlyList<GenerationStream> streams = _engine.Submit(request.Request, request.Choices.Length, request.Cancellation.Token);
+            for (int i = 0; i < streams.Count; i++)
+            {
+                request.Choices[i].Stream = streams[i];
+                open.Add(request.Choices[i]);
+            }
+
+            Check(fits, $"request {request.Id} of {needed} tokens was accepted");
+            _work += request.Choices.Length * needed;
         }
         catch (RequestException e)
         {
@@ -106,82 +142,124 @@ internal sealed class SimulatedRun
         }
     }
 
-    private void Cancel(SimulatedRequest request)
+    private static void Cancel(SimulatedRequest request, List<SimulatedChoice> mustEnd)
     {
         if (request.Id % 2 == 0)
+        {
             request.Cancellation.Cancel();
+        }
         else
-            request.Stream!.Cancel();
+        {
+            foreach (SimulatedChoice choice in request.Choices)
+                choice.Stream!.Cancel();
+        }
+
+        mustEnd.AddRange(request.Choices);
     }
 
-    private bool IsPoisoned(ReadOnlySpan<int> context)
-    {
-        SimulatedRequest request = Find(context);
-        return request.PoisonAfter is { } after && context.Length == request.Request.Prompt.Count + after;
-    }
-
-    private SimulatedRequest Find(ReadOnlySpan<int> context) => _requests[(context[0] * SimulatedRequest.Vocabulary) + context[1]];
+    private bool IsPoisoned(ulong hash) => _poisonEvery != 0 && hash % _poisonEvery == 0;
 
     private void MaybeThrow(Backends.StepBatch batch)
     {
         if (!_failingSteps.Contains(_model.Steps))
             return;
-        FailedSteps++;
+        Note("failed steps", 1);
         throw new InvalidOperationException($"step {_model.Steps} fails on purpose");
     }
 
-    /// <summary>Takes the tokens that are out, and whether it has ended, into the trace.</summary>
-    private void Trace(int tick, InferenceEngine engine)
+    /// <summary>Takes the tokens that are out, and what has ended, into the trace.</summary>
+    private void Trace(int tick, List<SimulatedChoice> open)
     {
-        foreach (SimulatedRequest request in _requests)
+        for (int i = open.Count - 1; i >= 0; i--)
         {
-            if (request.Stream is not { } stream)
+            SimulatedChoice choice = open[i];
+            int before = choice.Output.Count;
+            bool hasEnded = choice.Stream!.Completion.IsCompleted;
+            choice.Read();
+            if (choice.Output.Count != before)
+                Append(tick, i, choice.Output.Count, choice.Output[^1].Token);
+            if (!hasEnded)
                 continue;
-            int before = request.Output.Count;
-            while (stream.TryRead(out var token))
-                request.Output.Add(token);
-            if (request.Output.Count != before)
-                Append(tick, request.Id, request.Output.Count, request.Output[^1].Token);
+            choice.Ends++;
+            Append(tick, i, (int)choice.Completion.Reason, choice.Completion.Usage.CachedTokens);
+            open.RemoveAt(i);
         }
 
-        Append(tick, engine.Status.FreePages, engine.Status.FreeSlots, engine.Status.Running);
+        CacheUse use = _engine.Status.Cache;
+        Append(tick, (int)use.FreeBytes, use.CachedSlots, use.CachedPages, _engine.Status.Running);
     }
 
     private void Append(params ReadOnlySpan<int> values) => _trace.Append(MemoryMarshal.AsBytes(values));
 
-    private void Verify(SimulatedRequest request)
+    /// <summary>Nothing runs, nothing is held, and what the cache has can all be given up.</summary>
+    private void Finish()
     {
-        var (expected, reason) = request.Expected(_hasState);
-        List<int> output = [.. request.Output.Select(t => t.Token)];
-        Completion completion = request.Completion;
-        string what = $"request {request.Id}, {completion.Reason}, {output.Count} of {expected.Count} tokens";
-        Check(output.Count <= expected.Count && output.SequenceEqual(expected.Take(output.Count)), $"{what}: not its own continuation");
-        Check(completion.Usage.PromptTokens == request.Request.Prompt.Count && completion.Usage.OutputTokens == output.Count, $"{what}: usage");
+        EngineStatus status = _engine.Status;
+        Check(status is { Running: 0, Waiting: 0, Cache: { SequencePages: 0, SequenceSlots: 0 } }, $"something is left: {status}");
+        Check(_isCaching || status.Cache is { CachedPages: 0, CachedSlots: 0, Nodes: 0 }, $"the cache is off and has something: {status}");
+        _engine.Cache.Clear();
+        _engine.CheckIntegrity();
+        HybridMemory memory = _engine.Cache.Memory;
+        Check(memory.FreeSuperblocks == memory.Superblocks && memory is { PagesHeld: 0, SlotsHeld: 0 }, "memory is left");
+        Check(_engine.Cache.Tree is { Nodes: 0, Leased: 0, Salts: 0 }, "the tree is not empty");
+
+        foreach (SimulatedRequest request in _requests.Where(r => r.IsSubmitted))
+        {
+            foreach (SimulatedChoice choice in request.Choices)
+                Verify(request, choice);
+        }
+
+        Note("preemptions", _engine.Preemptions);
+        Note("deferrals", _engine.Scheduler.Deferrals);
+        Note("forks", _engine.Scheduler.Forks);
+        Note("cached tokens", status.Cache.Counters.CachedTokens);
+        Note("evictions", status.Cache.Counters.Evicted);
+        Note("skipped checkpoints", status.Cache.Counters.Skipped);
+        Note("pages moved", status.Cache.Counters.PagesMoved);
+    }
+
+    private void Verify(SimulatedRequest request, SimulatedChoice choice)
+    {
+        Completion completion = choice.Completion;
+        int[] output = [.. choice.Output.Select(t => t.Token)];
+        string what = $"request {request.Id}.{choice.Index}, {completion.Reason}, {output.Length} of {choice.Expected.Length} tokens";
+        Check(choice.Ends == 1, $"{what}: {choice.Ends} terminal events");
+        Check(output.Length <= choice.Expected.Length && choice.Expected.AsSpan().StartsWith(output), $"{what}: not its own continuation");
+        Check(completion.Usage.PromptTokens == request.Request.Prompt.Count && completion.Usage.OutputTokens == output.Length, $"{what}: usage");
         Check(completion.Usage is { QueueTime.Ticks: >= 0, PrefillTime.Ticks: >= 0, DecodeTime.Ticks: >= 0 }, $"{what}: times");
+        PrefixUse prefix = completion.Usage.Prefix;
+        Check(prefix.CachedTokens <= prefix.KvDepth && prefix.KvDepth <= prefix.KeyDepth && prefix.CachedTokens < request.Request.Prompt.Count, $"{what}: {prefix}");
         Check(
-            request.Output.TrueForAll(t => t.TopLogprobs?.Length == request.Request.Sampling.TopLogprobs && float.IsNaN(t.Logprob) != (t.TopLogprobs is not null)),
+            choice.Output.TrueForAll(t => t.TopLogprobs?.Length == request.Request.Sampling.TopLogprobs && float.IsNaN(t.Logprob) != (t.TopLogprobs is not null)),
             $"{what}: log-probabilities");
+        Note(completion.Reason.ToString(), 1);
         switch (completion.Reason)
         {
             case FinishReason.Stop or FinishReason.Length:
-                Check(completion.Reason == reason && output.Count == expected.Count, $"{what}: should end by {reason}");
-                Check(!(request.PoisonAfter < output.Count), $"{what}: a NaN went unseen");
+                Check(completion.Reason == choice.ExpectedReason && output.Length == choice.Expected.Length, $"{what}: should end by {choice.ExpectedReason}");
                 break;
             case FinishReason.Cancelled:
-                Check(request.CancelAfter is not null, $"{what}: nobody cancelled it");
+                Check((request.CancelAfter ?? choice.CancelAfter) is not null, $"{what}: nobody cancelled it");
                 break;
             default:
                 var error = completion.Error as EngineException;
-                bool byNaN = error?.Failure == EngineFailure.InvalidLogits && request.PoisonAfter == output.Count;
-                bool byStep = error?.Failure == EngineFailure.StepFailed && FailedSteps > 0;
+                bool byNaN = error?.Failure == EngineFailure.InvalidLogits && choice.ExpectedReason == FinishReason.Failed && output.Length == choice.Expected.Length;
+                bool byStep = error?.Failure == EngineFailure.StepFailed && Coverage.ContainsKey("failed steps");
                 Check(byNaN || byStep, $"{what}: failed without cause: {error?.Message}");
+                Note(byNaN ? "NaN rows" : "lost with a step", 1);
                 break;
         }
     }
 
+    private void Note(string what, long count) => Coverage[what] = Coverage.GetValueOrDefault(what) + count;
+
     private void Check(bool holds, string what)
     {
         if (!holds)
-            Assert.Fail($"seed {_seed}: {what}");
+            throw new SimulationException(_seed, what);
     }
 }
+
+/// <summary>A simulated run went wrong; the message says which.</summary>
+internal sealed class SimulationException(int seed, string what, Exception? inner = null)
+    : Exception($"seed {seed} (SLUICE_SIM_SEED={seed} replays it): {what}", inner);

@@ -16,6 +16,9 @@ internal static class Globals
         Function(Builtin.Define("strftime_now", "format", static (c, _, a) => StrfTime.Format(c, a.Text(0), c.Time.GetLocalNow()))),
     ];
 
+    /// <summary>Whether a template knows this name without being given it.</summary>
+    public static bool Exists(string name) => Array.Exists(All, g => g.Name == name);
+
     public static void AddTo(Scope scope)
     {
         foreach ((string name, FunctionValue function) in All)

@@ -264,6 +264,7 @@ internal sealed partial class Parser
             macro.NamedRest |= token.Text is "kwargs";
         }
 
+        _names.Add(token.Text);
         return new NameExpression(token.At, token.Text);
     }
 

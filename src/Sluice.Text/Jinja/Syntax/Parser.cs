@@ -11,6 +11,7 @@ internal sealed partial class Parser
 {
     private readonly List<Token> _tokens;
     private readonly JinjaLimits _limits;
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private int _index;
     private int _depth;
 
@@ -24,14 +25,14 @@ internal sealed partial class Parser
 
     private Token Following => _tokens[Math.Min(_index + 1, _tokens.Count - 1)];
 
-    /// <summary>The whole template.</summary>
+    /// <summary>The whole template, and every name it reads as a variable.</summary>
     /// <exception cref="TemplateException">The source is not a template, or nests too deep.</exception>
-    public static ScopeBody Parse(string source, JinjaLimits limits)
+    public static (ScopeBody Template, IReadOnlySet<string> Names) Parse(string source, JinjaLimits limits)
     {
         Parser parser = new(Lexer.Tokenize(source), limits);
         ScopeBody template = new(parser.Statements([]));
         ScopeAnalysis.Apply(template);
-        return template;
+        return (template, parser._names);
     }
 
     private Token Next()

@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using Sluice.Caching.Sequences;
+using Sluice.Engine;
+using Sluice.Engine.Sampling;
+using Sluice.Models;
+
+namespace Sluice.Cli.Bench;
+
+/// <summary>Time to the first token of a turn, cold and with what the cache has.</summary>
+/// <param name="What">Which turn.</param>
+/// <param name="PromptTokens">Tokens of its prompt.</param>
+/// <param name="CachedTokens">Of those, not computed.</param>
+/// <param name="Seconds">Median of the repetitions.</param>
+internal sealed record TurnRow(string What, int PromptTokens, int CachedTokens, double Seconds);
+
+/// <summary>Throughput at a number of concurrent streams.</summary>
+/// <param name="Streams">Requests at a time.</param>
+/// <param name="TokensPerSecond">Output tokens of all of them.</param>
+/// <param name="StepSeconds">A step.</param>
+/// <param name="EngineSeconds">Of it, scheduling, cache, commit and publishing.</param>
+/// <param name="SamplingSeconds">Of it, reading logits and choosing tokens.</param>
+internal sealed record ConcurrencyRow(int Streams, double TokensPerSecond, double StepSeconds, double EngineSeconds, double SamplingSeconds);
+
+/// <summary>Times the engine on a model: what the prefix cache saves, what it costs, how throughput grows with concurrency.</summary>
+internal sealed class EngineBench(LanguageModel model, int stepTokens, CancellationToken cancellation)
+{
+    private readonly Random _random = new(1);
+
+    /// <summary>The first turn of a conversation cold, then later ones after various things have happened.</summary>
+    public async Task<List<TurnRow>> TurnsAsync(int history, int turn, int others, int repeats)
+    {
+        Dictionary<string, List<TurnRow>> rows = new(StringComparer.Ordinal);
+        for (int i = 0; i < repeats; i++)
+        {
+            await using InferenceEngine engine = Start(isCaching: true);
+            int[] first = Tokens(history);
+            (int[] answer, TurnRow cold) = await RunAsync(engine, "cold", first);
+            Add(cold);
+            int[] second = [.. first, .. answer, .. Tokens(turn)];
+            Add((await RunAsync(engine, "turn 2", second)).Row);
+            Add((await RunAsync(engine, "regenerate", second)).Row);
+            Add((await RunAsync(engine, "turn 2 by another client", [.. first, .. answer, .. Tokens(turn)])).Row);
+            if (i > 0 && others > 0)
+                continue;
+            for (int other = 0; other < others; other++)
+                _ = await RunAsync(engine, "other", Tokens(history));
+            if (others > 0)
+                Add((await RunAsync(engine, $"turn 2 after {others} other conversations", [.. first, .. answer, .. Tokens(turn)])).Row);
+        }
+
+        return [.. rows.Values.Select(same => same.OrderBy(row => row.Seconds).ElementAt(same.Count / 2))];
+
+        void Add(TurnRow row)
+        {
+            if (!rows.TryGetValue(row.What, out List<TurnRow>? same))
+                rows.Add(row.What, same = []);
+            same.Add(row);
+        }
+    }
+
+    /// <summary>Seconds for requests that share nothing, with the cache on and off in turn: a pair for each repetition.</summary>
+    public async Task<List<(double On, double Off)>> UncachedAsync(int requests, int prompt, int outputTokens, int streams, int pairs)
+    {
+        _ = await UncachedAsync(isCaching: true, requests, prompt, outputTokens, streams);
+        List<(double, double)> seconds = [];
+        for (int i = 0; i < pairs; i++)
+        {
+            // The order alternates, so that a machine that slows down or speeds up favours neither.
+            double first = await UncachedAsync(i % 2 == 0, requests, prompt, outputTokens, streams);
+            double second = await UncachedAsync(i % 2 != 0, requests, prompt, outputTokens, streams);
+            seconds.Add(i % 2 == 0 ? (first, second) : (second, first));
+        }
+
+        return seconds;
+    }
+
+    /// <summary>Decodes <paramref name="outputTokens"/> of <paramref name="streams"/> requests at a time.</summary>
+    public async Task<ConcurrencyRow> ConcurrencyAsync(int streams, int prompt, int outputTokens)
+    {
+        await using InferenceEngine engine = Start(isCaching: true);
+        _ = await DecodeAsync(engine, streams, prompt, Math.Min(outputTokens, 8));
+        EngineStatus before = engine.Status;
+        double seconds = await DecodeAsync(engine, streams, prompt, outputTokens);
+        EngineStatus after = engine.Status;
+        double steps = after.Steps - before.Steps;
+        return new ConcurrencyRow(
+            streams,
+            streams * outputTokens / seconds,
+            (after.Times.Steps - before.Times.Steps).TotalSeconds / steps,
+            (after.Times.Engine - before.Times.Engine).TotalSeconds / steps,
+            (after.Times.Sampling - before.Times.Sampling).TotalSeconds / steps);
+    }
+
+    private async Task<double> DecodeAsync(InferenceEngine engine, int streams, int prompt, int outputTokens)
+    {
+        GenerationRequest[] requests = [.. Enumerable.Range(0, streams).Select(_ => Request(Tokens(prompt), outputTokens))];
+        long start = Stopwatch.GetTimestamp();
+        await Task.WhenAll(requests.Select(request => ReadAsync(engine.Submit(request, cancellation))));
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    private async Task<double> UncachedAsync(bool isCaching, int requests, int prompt, int outputTokens, int streams)
+    {
+        await using InferenceEngine engine = Start(isCaching);
+        using SemaphoreSlim slots = new(streams);
+        GenerationRequest[] all = [.. Enumerable.Range(0, requests).Select(_ => Request(Tokens(prompt), outputTokens))];
+        long start = Stopwatch.GetTimestamp();
+        await Task.WhenAll(all.Select(async request =>
+        {
+            await slots.WaitAsync(cancellation);
+            _ = await ReadAsync(engine.Submit(request, cancellation));
+            slots.Release();
+        }));
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    private async Task<(int[] Answer, TurnRow Row)> RunAsync(InferenceEngine engine, string what, int[] prompt)
+    {
+        GenerationStream stream = engine.Submit(Request(prompt, 8), cancellation);
+        int[] answer = await ReadAsync(stream);
+        GenerationUsage usage = (await stream.Completion).Usage;
+        return (answer, new TurnRow(what, usage.PromptTokens, usage.CachedTokens, (usage.QueueTime + usage.PrefillTime).TotalSeconds));
+    }
+
+    private InferenceEngine Start(bool isCaching) =>
+        new(model, new EngineOptions { StepTokens = stepTokens, Cache = new PrefixCacheOptions { Enabled = isCaching } });
+
+    private static GenerationRequest Request(int[] prompt, int outputTokens) =>
+        new() { Prompt = prompt, MaxTokens = outputTokens, Sampling = SamplingOptions.Greedy };
+
+    private async Task<int[]> ReadAsync(GenerationStream stream)
+    {
+        List<int> tokens = [];
+        await foreach (SampledToken token in stream.WithCancellation(cancellation))
+            tokens.Add(token.Token);
+        return [.. tokens];
+    }
+
+    private int[] Tokens(int count)
+    {
+        int[] tokens = new int[count];
+        foreach (ref int token in tokens.AsSpan())
+            token = _random.Next(model.Config.VocabularySize);
+        return tokens;
+    }
+}

@@ -1,0 +1,99 @@
+using Sluice.Backends;
+using Sluice.Core;
+using Sluice.Memory;
+
+namespace Sluice.Cpu.Memory;
+
+/// <summary>KV pages and states in one block of native memory, which costs nothing until it is first written.</summary>
+internal sealed unsafe class CpuCacheArena : CacheArena
+{
+    // More is not filled with NaN beforehand, because that would make all of it resident.
+    private const long MostPoisonedBytes = 256 << 20;
+
+    private readonly Arena _arena = new("KV pages and recurrent states");
+    private readonly byte* _data;
+    private readonly int[] _slots;
+
+    private CpuCacheArena(CacheShape shape, MemoryGeometry geometry, int superblocks)
+        : base(geometry, superblocks)
+    {
+        long bytes = checked(superblocks * geometry.SuperblockBytes);
+        _data = _arena.Allocate(bytes);
+        Poison.Fill((float*)_data, Math.Min(bytes, MostPoisonedBytes) / sizeof(float));
+        _slots = new int[Slots * geometry.SuperblocksPerSlot];
+        Array.Fill(_slots, -1);
+        if (shape.KvLayers > 0)
+            Kv = new CpuKvCache(this, shape);
+        if (shape.StateLayers > 0)
+            States = new CpuStateCache(this, shape);
+    }
+
+    /// <inheritdoc/>
+    public override CpuKvCache? Kv { get; }
+
+    /// <inheritdoc/>
+    public override CpuStateCache? States { get; }
+
+    public static MemoryGeometry GeometryOf(CacheShape shape) => MemoryGeometry.Choose(
+        shape.KvLayers,
+        shape.KvLayers == 0 ? 0 : checked(CpuKvCache.LayerLength(shape) * sizeof(float)),
+        shape.StateLayers,
+        shape.StateLayers == 0 ? 0 : checked(CpuStateCache.LayerLength(shape.Linear!) * sizeof(float)));
+
+    public static CpuCacheArena Create(CacheShape shape, int superblocks) => new(shape, GeometryOf(shape), superblocks);
+
+    /// <summary>Where a page begins: its first layer.</summary>
+    public float* Page(int page)
+    {
+        if ((uint)page >= (uint)Pages)
+            throw new BackendException($"expected a KV page below {Pages}, found {page}");
+        return (float*)(_data + Geometry.PageOffset(page, 0));
+    }
+
+    /// <summary>Where a slot's state of a layer begins.</summary>
+    public float* State(int slot, int layer)
+    {
+        if ((uint)slot >= (uint)Slots)
+            throw new BackendException($"expected a state slot below {Slots}, found {slot}");
+        int first = slot * Geometry.SuperblocksPerSlot;
+        if (_slots[first] < 0)
+            throw new BackendException($"state slot {slot} has no memory yet");
+        return (float*)(_data + Geometry.StateOffset(_slots.AsSpan(first, Geometry.SuperblocksPerSlot), layer));
+    }
+
+    /// <inheritdoc/>
+    public override void MapSlot(int slot, ReadOnlySpan<int> superblocks)
+    {
+        foreach (int superblock in superblocks)
+        {
+            if ((uint)superblock >= (uint)Superblocks)
+                throw new BackendException($"expected a superblock below {Superblocks}, found {superblock}");
+        }
+
+        superblocks.CopyTo(_slots.AsSpan(slot * Geometry.SuperblocksPerSlot, Geometry.SuperblocksPerSlot));
+    }
+
+    /// <inheritdoc/>
+    public override void CopyPage(int from, int to) =>
+        Buffer.MemoryCopy(Page(from), Page(to), Geometry.PageBytes, Geometry.PageBytes);
+
+    /// <inheritdoc/>
+    public override void CopySlot(int from, int to)
+    {
+        for (int layer = 0; layer < Geometry.StateLayers; layer++)
+            Buffer.MemoryCopy(State(from, layer), State(to, layer), Geometry.StateLayerBytes, Geometry.StateLayerBytes);
+    }
+
+    /// <inheritdoc/>
+    public override void PoisonPage(int page) => new Span<float>(Page(page), (int)(Geometry.PageBytes / sizeof(float))).Fill(float.NaN);
+
+    /// <inheritdoc/>
+    public override void PoisonSlot(int slot)
+    {
+        for (int layer = 0; layer < Geometry.StateLayers; layer++)
+            new Span<float>(State(slot, layer), (int)(Geometry.StateLayerBytes / sizeof(float))).Fill(float.NaN);
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose() => _arena.Dispose();
+}

@@ -1,0 +1,39 @@
+using Sluice.Text.Output;
+
+namespace Sluice.Extensions.AI;
+
+/// <summary>Which model a program runs, and with how much of the machine. Checked when the model is loaded.</summary>
+public sealed class SluiceOptions
+{
+    /// <summary>
+    /// A folder with config.json, tokenizer.json and safetensors files; null: the demonstration model, which lies beside the program.
+    /// </summary>
+    public string? ModelFolder { get; set; }
+
+    /// <summary>The model's name, as <c>ChatOptions.ModelId</c> may ask for it; null: the folder's.</summary>
+    public string? ModelId { get; set; }
+
+    /// <summary>A chat template to use instead of the model's own.</summary>
+    public string? ChatTemplate { get; set; }
+
+    /// <summary>How the model marks reasoning and calls of tools; null: as its chat template shows.</summary>
+    public OutputFormat? OutputFormat { get; set; }
+
+    /// <summary>Threads that compute; null: what fits the machine.</summary>
+    public int? Threads { get; set; }
+
+    /// <summary>
+    /// Bytes for the context of running requests and for prefixes that may come again; null: an eighth of what is free after
+    /// the weights, and at least 256 MiB, as far as that much is free. A program has other uses for the rest.
+    /// </summary>
+    public long? CacheBytes { get; set; }
+
+    /// <summary>Most answers that are generated at a time; others wait. Default 32.</summary>
+    public int MaxRunning { get; set; } = 32;
+
+    /// <summary>Most requests that wait; one more fails with <c>EngineFailure.Overloaded</c>. Default 1024.</summary>
+    public int MaxQueued { get; set; } = 1024;
+
+    /// <summary>How long disposing lets accepted requests finish before they are cancelled. Default 5 seconds.</summary>
+    public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(5);
+}

@@ -1,0 +1,35 @@
+using Sluice.Engine;
+
+namespace Sluice.Server.Chat;
+
+/// <summary>Tokens an answer took, as every API tells it in its own words. The one place that takes them from the engine's figures.</summary>
+/// <param name="Prompt">Tokens of the prompt.</param>
+/// <param name="Output">Tokens generated, those of thinking among them.</param>
+/// <param name="Cached">Of the prompt's, those the prefix cache had.</param>
+/// <param name="Reasoning">Of the generated ones, those of thinking.</param>
+internal readonly record struct TokenUsage(int Prompt, int Output, int Cached, int Reasoning)
+{
+    /// <summary>Of the prompt's, those put into the prefix cache because the caller marked them.</summary>
+    public int CacheWritten => 0; // the engine does not say
+
+    public int Total => Prompt + Output;
+
+    public static TokenUsage Of(GenerationUsage usage, int reasoning) => new(usage.PromptTokens, usage.OutputTokens, usage.CachedTokens, reasoning);
+
+    /// <summary>All answers to a request, <paramref name="perPrompt"/> of them to each prompt, which counts once.</summary>
+    public static TokenUsage OfAll(IReadOnlyList<AnswerStream> answers, int perPrompt)
+    {
+        TokenUsage sum = default;
+        for (int i = 0; i < answers.Count; i++)
+        {
+            TokenUsage usage = answers[i].End.Usage;
+            sum = new TokenUsage(
+                sum.Prompt + (i % perPrompt == 0 ? usage.Prompt : 0),
+                sum.Output + usage.Output,
+                sum.Cached + (i % perPrompt == 0 ? usage.Cached : 0),
+                sum.Reasoning + usage.Reasoning);
+        }
+
+        return sum;
+    }
+}
