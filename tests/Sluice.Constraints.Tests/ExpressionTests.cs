@@ -15,7 +15,7 @@ public sealed class ExpressionTests
     private static readonly string[] Counts = ["", "", "", "*", "+", "?", "{2}", "{1,3}", "{0,2}", "{2,}", "*?", "+?"];
     private static readonly string[] Characters = ["a", "b", "c", "é", "😀", "\n", "0", "7", " ", "x", "_", "-", ".", "z", "è"];
 
-    private static int Count => int.TryParse(Environment.GetEnvironmentVariable("SLUICE_FUZZ_EXPRESSIONS"), out int count) ? count : 1500;
+    private static int Count => int.TryParse(Environment.GetEnvironmentVariable("SLUICE_FUZZ_EXPRESSIONS"), out int count) ? count : 800;
 
     [Fact]
     public void Random_expressions_match_what_dotnet_matches()

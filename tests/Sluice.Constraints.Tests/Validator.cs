@@ -85,8 +85,8 @@ internal sealed class Validator
         "ipv4" => text.Split('.').Length == 4 && IPAddress.TryParse(text, out IPAddress? v4) && v4.ToString() == text,
         "ipv6" => text.Contains(':', StringComparison.Ordinal) && IPAddress.TryParse(text, out _),
         "email" => MailAddress.TryCreate(text, out MailAddress? mail) && mail.Address == text,
-        "hostname" => Uri.CheckHostName(text) is UriHostNameType.Dns or UriHostNameType.IPv4 && text.Length <= 253,
-        "uri" => Uri.TryCreate(text, UriKind.Absolute, out _) || text.Contains(':', StringComparison.Ordinal),
+        "hostname" => Uri.CheckHostName(text) is UriHostNameType.Dns or UriHostNameType.IPv4 && text.Length <= 253 && text.All(char.IsAscii),
+        "uri" => Uri.TryCreate(text, UriKind.Absolute, out _) && text.Contains("://", StringComparison.Ordinal),
         _ => true,
     };
 
