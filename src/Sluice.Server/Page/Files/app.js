@@ -27,6 +27,7 @@ function showView() {
   const isEngine = location.hash === '#engine';
   byId('chat-view').hidden = isEngine;
   byId('engine-view').hidden = !isEngine;
+  byId('toggle-history').disabled = isEngine;
   for (const tab of document.querySelectorAll('.tabs a')) {
     if (tab.hash === (isEngine ? '#engine' : '#chat'))
       tab.setAttribute('aria-current', 'page');

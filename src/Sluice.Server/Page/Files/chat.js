@@ -58,7 +58,8 @@ export class Chat {
     this.#chat = chat;
     this.#show();
     this.#scroll();
-    this.#prompt.focus();
+    if (!matchMedia('(hover: none)').matches)
+      this.#prompt.focus(); // where there are no keys it would call up a keyboard over half of the page
     this.#changed();
   }
 

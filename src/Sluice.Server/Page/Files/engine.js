@@ -14,7 +14,7 @@ export class EngineView {
   #timer = 0;
   #polling = null;
   #last = null; // { tokens, at }: the figures a rate is the difference to
-  #rates = [];
+  #rates = Array(history).fill(0);
   #figures = {};
   #error = h('p', { class: 'error', role: 'alert', hidden: true });
   #curve = s('polyline', {});
@@ -94,8 +94,8 @@ export class EngineView {
     this.#last = { tokens, at };
     this.#rates = [...this.#rates, Math.max(0, rate)].slice(-history);
     this.#set('rate', rate.toFixed(rate > 0 && rate < 10 ? 1 : 0));
-    const most = Math.max(1, ...this.#rates), start = history - this.#rates.length;
-    this.#curve.setAttribute('points', this.#rates.map((value, i) => `${start + i},${(29 - value / most * 28).toFixed(1)}`).join(' '));
+    const most = Math.max(1, ...this.#rates);
+    this.#curve.setAttribute('points', this.#rates.map((value, i) => `${i},${(29 - value / most * 28).toFixed(1)}`).join(' '));
   }
 
   #showMemory(memory) {
@@ -106,6 +106,7 @@ export class EngineView {
     }
 
     parts.forEach(({ bytes, share }, i) => {
+      this.#bar.children[i].hidden = bytes === 0;
       this.#bar.children[i].style.width = `${share * 100}%`;
       this.#legend.children[i].lastChild.textContent = `${size(bytes)}, ${percent(share)}`;
     });

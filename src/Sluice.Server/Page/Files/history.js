@@ -28,7 +28,7 @@ export class History {
 
   refresh() {
     byId('conversations').replaceChildren(...conversations().map(chat => h('li', {},
-      h('button', { type: 'button', class: 'quiet title', 'aria-current': chat.id === this.#chat?.id ? 'true' : null, click: () => this.#open(chat) }, chat.title),
+      h('button', { type: 'button', class: 'quiet title', title: chat.title, 'aria-current': chat.id === this.#chat?.id ? 'true' : null, click: () => this.#open(chat) }, chat.title),
       h('button', { type: 'button', class: 'quiet forget', 'aria-label': `Forget ${chat.title}`, title: 'Forget', click: () => this.#forget(chat) }, '×'))));
   }
 
