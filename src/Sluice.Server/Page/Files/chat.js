@@ -48,7 +48,7 @@ export class Chat {
   /** Shows a conversation, or a new one. */
   open(chat = newConversation()) {
     if (chat.id === this.id) {
-      this.#prompt.focus();
+      this.#focus();
       return;
     }
 
@@ -58,8 +58,7 @@ export class Chat {
     this.#chat = chat;
     this.#show();
     this.#scroll();
-    if (!matchMedia('(hover: none)').matches)
-      this.#prompt.focus(); // where there are no keys it would call up a keyboard over half of the page
+    this.#focus();
     this.#changed();
   }
 
@@ -86,7 +85,7 @@ export class Chat {
       return;
     this.#chat.messages.length = i;
     next();
-    this.#prompt.focus();
+    this.#focus();
   }
 
   async #answer() {
@@ -123,6 +122,12 @@ export class Chat {
     document.body.classList.toggle('busy', isBusy);
     this.#list.setAttribute('aria-busy', isBusy);
     if (hadFocus)
+      this.#focus();
+  }
+
+  // On a phone the focus would call up a keyboard over half of the page.
+  #focus() {
+    if (!matchMedia('(hover: none)').matches)
       this.#prompt.focus();
   }
 

@@ -95,13 +95,7 @@ function endOfList(lines, start) {
 }
 
 function endOfParagraph(lines, start) {
-  return run(lines, start, line => line.trim() !== '') === start + 1
-    ? start + 1
-    : firstBlock(lines, start + 1);
-}
-
-function firstBlock(lines, start) {
-  let end = start;
+  let end = start + 1;
   while (end < lines.length && lines[end].trim() !== '' && !startsBlock(lines, end))
     end++;
   return end;
