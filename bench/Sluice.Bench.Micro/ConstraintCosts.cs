@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using Sluice.Constraints;
 using Sluice.Constraints.Tests;
+using Sluice.Constraints.Vocabularies;
 
 namespace Sluice.Bench.Micro;
 
@@ -28,6 +29,7 @@ internal static class ConstraintCosts
         ("string, maxLength 500", new JsonSchemaSpec("""{"type":"string","maxLength":500}"""), random => $"\"{Prose(random, 60)}\""),
         ("string, pattern ^[a-z ]+$", new JsonSchemaSpec("""{"type":"string","pattern":"^[a-z ]+$"}"""), random => $"\"{Words(random, 60)}\""),
         ("pattern and maxLength 200", new JsonSchemaSpec("""{"type":"string","pattern":"^[a-z ]+$","maxLength":200}"""), random => $"\"{Words(random, 20)}\""),
+        ("pattern ^[a-z_]{1,64}$", new JsonSchemaSpec("""{"type":"string","pattern":"^[a-z_]{1,64}$"}"""), random => $"\"{Words(random, 3).Replace(' ', '_')}\""),
         ("date-time and uuid", new JsonSchemaSpec("""{"type":"object","properties":{"at":{"type":"string","format":"date-time"},"id":{"type":"string","format":"uuid"}},"required":["at","id"],"additionalProperties":false}"""),
             random => $"{{\"at\": \"20{random.Next(10, 99)}-0{random.Next(1, 9)}-1{random.Next(0, 9)}T1{random.Next(0, 9)}:3{random.Next(0, 9)}:00Z\", \"id\": \"{new Guid(random.Next(), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)}\"}}"),
         ("recursive tree", new JsonSchemaSpec("""{"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"v":{"type":"number"},"c":{"type":"array","items":{"$ref":"#/$defs/n"}}},"required":["v","c"],"additionalProperties":false}}}"""),
@@ -134,29 +136,35 @@ internal static class ConstraintCosts
         return tokens;
     }
 
-    private static void CutPlain(TokenVocabulary vocabulary, byte[] bytes, List<int> tokens)
+    private static void CutPlain(TokenVocabulary vocabulary, ReadOnlySpan<byte> text, List<int> tokens)
     {
-        var nodes = vocabulary.Trie.Nodes;
-        for (int at = 0; at < bytes.Length;)
+        while (!text.IsEmpty)
         {
-            (int token, int length) = (-1, 0);
-            for (int i = 0, depth = 0; i < nodes.Length && at + depth < bytes.Length && nodes[i].Depth == depth + 1;)
-            {
-                if (nodes[i].Label != bytes[at + depth])
-                {
-                    i = nodes[i].End;
-                    continue;
-                }
+            int token = Longest(vocabulary.LongTokens, text) ?? Longest(vocabulary.ShortTokens, text) ?? throw new InvalidOperationException("no token fits");
+            tokens.Add(token);
+            text = text[vocabulary.Bytes(token).Length..];
+        }
+    }
 
-                depth++;
-                if (nodes[i].Token >= 0)
-                    (token, length) = (nodes[i].Token, depth);
-                i++;
+    private static int? Longest(TokenTrie trie, ReadOnlySpan<byte> text)
+    {
+        int? longest = null;
+        ReadOnlySpan<TrieNode> nodes = trie.Nodes;
+        for (int i = 0, depth = 0; i < nodes.Length && depth < text.Length && nodes[i].Depth == depth + 1;)
+        {
+            if (nodes[i].Label != text[depth])
+            {
+                i = nodes[i].End;
+                continue;
             }
 
-            tokens.Add(token);
-            at += length;
+            depth++;
+            if (nodes[i].Token >= 0)
+                longest = nodes[i].Token;
+            i++;
         }
+
+        return longest;
     }
 
     private static string WritePerson(Random random) =>

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Diagnostics;
+using System.Text;
 using Sluice.Core;
 
 namespace Sluice.Constraints;
@@ -25,6 +27,23 @@ internal sealed class CompileBudget(ConstraintLimits limits, CancellationToken c
     public RequestException TooComplex(string message) => new(OneLine(message), Field, "constraint_too_complex");
 
     public RequestException TooDeep() => TooComplex($"the constraint nests deeper than {Limits.Depth} levels");
+
+    /// <summary>Refuses text that is too long or no Unicode, before anything is made of it.</summary>
+    /// <param name="text">What was sent.</param>
+    /// <param name="what">Names it, with its article.</param>
+    /// <param name="before">Characters that count together with it.</param>
+    public void CheckText(string text, string what, long before = 0)
+    {
+        if (before + text.Length > Limits.SourceLength)
+            throw TooComplex($"expected {what} of at most {Limits.SourceLength} characters, found {before + text.Length}");
+        ReadOnlySpan<char> rest = text;
+        while (!rest.IsEmpty)
+        {
+            if (Rune.DecodeFromUtf16(rest, out _, out int length) != OperationStatus.Done)
+                throw Invalid($"expected {what} of Unicode characters, found half of a surrogate pair");
+            rest = rest[length..];
+        }
+    }
 
     /// <summary>The same time, for automata that must be smaller.</summary>
     public CompileBudget WithStates(int states) =>

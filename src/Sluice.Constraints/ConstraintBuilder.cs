@@ -56,9 +56,13 @@ internal sealed class ConstraintBuilder(TokenVocabulary vocabulary, JsonTerminal
     {
         if (spec.Choices.Count == 0)
             throw budget.Invalid("expected at least one choice");
-        long length = spec.Choices.Sum(choice => (long)choice.Length);
-        if (length > budget.Limits.SourceLength)
-            throw budget.TooComplex($"expected choices of at most {budget.Limits.SourceLength} characters together, found {length}");
+        long length = 0;
+        foreach (string choice in spec.Choices)
+        {
+            budget.CheckText(choice, "choices", length);
+            length += choice.Length;
+        }
+
         return _json.Terminal(
             $"choice {string.Join('\0', spec.Choices)}", () => Pattern.Choice([.. spec.Choices.Select(Pattern.Text)]).Compile(budget, "the list of choices"));
     }
@@ -66,8 +70,7 @@ internal sealed class ConstraintBuilder(TokenVocabulary vocabulary, JsonTerminal
     /// <summary>Text in which added tokens count as such: leftmost first, the longest of several.</summary>
     private GrammarNode Literal(string text)
     {
-        if (text.Length > budget.Limits.SourceLength)
-            throw budget.TooComplex($"expected a literal of at most {budget.Limits.SourceLength} characters, found {text.Length}");
+        budget.CheckText(text, "a literal");
         var parts = new List<GrammarNode>();
         while (text.Length > 0)
         {
@@ -95,6 +98,7 @@ internal sealed class ConstraintBuilder(TokenVocabulary vocabulary, JsonTerminal
             return _json.Terminal("free", () => Pattern.AnyText.Compile(budget, "free text"));
         if (until.Length == 0)
             throw budget.Invalid("expected the words that end free text, found none");
+        budget.CheckText(until, "the words that end free text");
         byte[] words = Encoding.UTF8.GetBytes(until);
         return vocabulary.Added.ContainsKey(until)
             ? GrammarNode.Sequence(_json.Terminal($"without {until}", () => FreeText.Without(words, budget)), Token(until))

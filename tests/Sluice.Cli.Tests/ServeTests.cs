@@ -62,7 +62,7 @@ public sealed partial class ServeTests
         Assert.DoesNotContain(Key, output.ToString(), StringComparison.Ordinal);
     }
 
-    private static async Task<Uri> AddressAsync(Process process, StringBuilder output)
+    internal static async Task<Uri> AddressAsync(Process process, StringBuilder output)
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         while (await process.StandardOutput.ReadLineAsync(patience.Token) is { } line)

@@ -6,7 +6,7 @@ namespace Sluice.Constraints.Tests;
 
 /// <summary>
 /// Made-up and broken inputs: each compiles or is a <see cref="RequestException"/>, soon; what compiles yields only what the validator
-/// accepts. <c>SLUICE_FUZZ_CONSTRAINTS</c> sets how many (600 by default), <c>SLUICE_FUZZ_SEED</c> where they start.
+/// accepts. <c>SLUICE_FUZZ_CONSTRAINTS</c> sets how many (300 by default), <c>SLUICE_FUZZ_SEED</c> where they start.
 /// </summary>
 public sealed class FuzzTests
 {
@@ -17,7 +17,7 @@ public sealed class FuzzTests
         "[^", "\\", "<think>", "<[3]>", "^", "$", "(?:", "\\p{L}", "é", "😀", "\0", "\n", "#", "\u2028",
     ];
 
-    private static int Count => Setting("SLUICE_FUZZ_CONSTRAINTS", 600);
+    private static int Count => Setting("SLUICE_FUZZ_CONSTRAINTS", 300);
 
     private static int Seed => Setting("SLUICE_FUZZ_SEED", 1);
 

@@ -26,7 +26,8 @@ internal sealed class Validator
         JsonNode? value;
         try
         {
-            value = JsonNode.Parse(text);
+            using JsonDocument document = JsonDocument.Parse(text);
+            value = LastWins(document.RootElement);
         }
         catch (JsonException e)
         {
@@ -37,7 +38,7 @@ internal sealed class Validator
         EvaluationResults results = _schema.Evaluate(value, new EvaluationOptions { OutputFormat = OutputFormat.List, RequireFormatValidation = false });
         problem = string.Join("; ", results.Details.Where(detail => detail.HasErrors).SelectMany(detail => detail.Errors!.Values));
         if (!results.IsValid)
-            return false;
+            return CountsOtherwise(text, results);
         if (_format is not null && value is JsonValue && !IsFormat(value.GetValue<string>()))
         {
             problem = $"not a {_format}";
@@ -46,6 +47,33 @@ internal sealed class Validator
 
         return true;
     }
+
+    /// <summary>
+    /// An object may have a free name twice, as JSON allows; nodes do not, so the last counts, as parsers have it.
+    /// </summary>
+    private static JsonNode? LastWins(JsonElement element)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.Object:
+                var properties = new JsonObject();
+                foreach (JsonProperty property in element.EnumerateObject())
+                    properties[property.Name] = LastWins(property.Value);
+                return properties;
+            case JsonValueKind.Array:
+                return new JsonArray([.. element.EnumerateArray().Select(LastWins)]);
+            case JsonValueKind.Null:
+                return null;
+            default:
+                return JsonValue.Create(element.Clone());
+        }
+    }
+
+    // JSON Schema counts code points; JsonSchema.Net counts what is seen as one character.
+    private static bool CountsOtherwise(string text, EvaluationResults results) =>
+        new StringInfo(text).LengthInTextElements != text.EnumerateRunes().Count()
+        && results.Details.Where(detail => detail.HasErrors).SelectMany(detail => detail.Errors!)
+            .All(error => error.Key is "minLength" or "maxLength" or "anyOf" or "oneOf" or "allOf" or "");
 
     private bool IsFormat(string text) => _format switch
     {

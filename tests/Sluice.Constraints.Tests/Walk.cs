@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sluice.Constraints.Vocabularies;
 
 namespace Sluice.Constraints.Tests;
 
@@ -47,14 +48,19 @@ internal static class Walk
         }
     }
 
-    /// <summary>The fewest bytes that complete the text, each a token: that there are some is half of what a constraint promises.</summary>
+    /// <summary>
+    /// Bytes that complete the text, each a token: that there are some is half of what a constraint promises. What is open is closed first,
+    /// level by level, each in the fewest bytes.
+    /// </summary>
     public static List<int> Finish(ConstraintMatcher matcher, TokenVocabulary vocabulary)
     {
         var from = new Dictionary<Matching.ParserState, (Matching.ParserState Before, int Token)>(ReferenceEqualityComparer.Instance);
-        var open = new Queue<ConstraintMatcher>([matcher.Fork()]);
+        var open = new PriorityQueue<(ConstraintMatcher Matcher, int Length), (int Depth, int Length)>();
+        open.Enqueue((matcher.Fork(), 0), (0, 0));
         int[] single = [.. Enumerable.Range(0, vocabulary.Size).Where(id => vocabulary.Bytes(id).Length == 1), .. vocabulary.Added.Values.Where(id => !vocabulary.IsEnd(id))];
-        while (open.TryDequeue(out ConstraintMatcher? next))
+        while (open.TryDequeue(out var entry, out _))
         {
+            ConstraintMatcher next = entry.Matcher;
             if (next.IsComplete)
             {
                 var path = new List<int>();
@@ -67,12 +73,28 @@ internal static class Walk
             {
                 ConstraintMatcher fork = next.Fork();
                 if (fork.Accept(token) && !ReferenceEquals(fork.State, matcher.State) && from.TryAdd(fork.State, (next.State, token)))
-                    open.Enqueue(fork);
+                    open.Enqueue((fork, entry.Length + 1), (Depth(fork.State), entry.Length + 1));
             }
         }
 
         Assert.Fail("the text cannot be completed");
         return [];
+    }
+
+    private static int Depth(Matching.ParserState state)
+    {
+        int least = state.CanEnd ? 0 : int.MaxValue;
+        foreach (Matching.Reading reading in state.Readings)
+            least = Math.Min(least, 1 + Depth(reading.Stack));
+        return least;
+    }
+
+    private static int Depth(Matching.StackNode stack)
+    {
+        int depth = 0;
+        for (; !stack.IsBottom; stack = stack.Below[0])
+            depth++;
+        return depth;
     }
 
     /// <summary>Accepts tokens one by one; whether all were and the text is complete. Checks each against the mask.</summary>
@@ -110,27 +132,32 @@ internal static class Walk
         var tokens = new List<int>();
         for (int at = 0; at < text.Length;)
         {
-            var fitting = new List<int>();
-            var nodes = vocabulary.Trie.Nodes;
-            for (int i = 0, depth = 0; i < nodes.Length && at + depth < text.Length;)
-            {
-                if (nodes[i].Depth != depth + 1)
-                    break;
-                if (nodes[i].Label != text[at + depth])
-                {
-                    i = nodes[i].End;
-                    continue;
-                }
-
-                if (nodes[i].Token >= 0)
-                    fitting.Add(nodes[i].Token);
-                depth++;
-                i++;
-            }
-
+            List<int> fitting = [.. Prefixes(vocabulary.ShortTokens, text.AsSpan(at)), .. Prefixes(vocabulary.LongTokens, text.AsSpan(at))];
             int token = fitting[random.Next(fitting.Count)];
             tokens.Add(token);
             at += vocabulary.Bytes(token).Length;
+        }
+
+        return tokens;
+    }
+
+    /// <summary>The tokens that some text begins with, the shortest first.</summary>
+    private static List<int> Prefixes(TokenTrie trie, ReadOnlySpan<byte> text)
+    {
+        var tokens = new List<int>();
+        ReadOnlySpan<TrieNode> nodes = trie.Nodes;
+        for (int i = 0, depth = 0; i < nodes.Length && depth < text.Length && nodes[i].Depth == depth + 1;)
+        {
+            if (nodes[i].Label != text[depth])
+            {
+                i = nodes[i].End;
+                continue;
+            }
+
+            depth++;
+            if (nodes[i].Token >= 0)
+                tokens.Add(nodes[i].Token);
+            i++;
         }
 
         return tokens;

@@ -57,7 +57,7 @@ public sealed class RequestTests
         { "\"tools\":[1]", "tools[0]" },
         { "\"tools\":[{\"type\":\"retrieval\"}]", "tools[0].type" },
         { "\"tools\":[{\"type\":\"function\"}]", "tools[0].function" },
-        { "\"response_format\":{\"type\":\"json_object\"}", "response_format" },
+        { "\"response_format\":{\"type\":\"jason\"}", "response_format.type" },
         { "\"functions\":[]", "functions" },
         { "\"model\":5", "model" },
         { "\"chat_template_kwargs\":[]", "chat_template_kwargs" },

@@ -12,7 +12,7 @@ public sealed class ShutdownTests
         server.Model.OnForward = _ => gate.Wait(10_000);
         using HttpResponseMessage stream = await server.OpenAsync("/v1/chat/completions", TestServer.ChatBody("every word of this", "\"stream\":true"));
         Task<JsonNode> whole = server.ChatAsync("and of this");
-        while (server.Engine.Status is { Running: 1, Waiting: 0 })
+        while (server.Engine.Status is { Running: var running, Waiting: var waiting } && running + waiting < 2)
             await Task.Delay(5);
         Task stop = server.App.StopAsync(TestContext.Current.CancellationToken);
         Assert.False(stop.IsCompleted);

@@ -101,6 +101,33 @@ public sealed class ToolTests
         Assert.Equal((400, "tool_choice"), ((int)response.StatusCode, (string?)body["error"]!["param"]));
     }
 
+    [Theory]
+    [Trait("Check", "36")]
+    [InlineData("\"required\"", null)]
+    [InlineData("{\"type\":\"function\",\"function\":{\"name\":\"walk\"}}", "walk")]
+    public async Task A_call_that_is_demanded_is_made_whatever_the_model_would_rather_say(string toolChoice, string? name)
+    {
+        const string Functions = """
+            [{"type":"function","function":{"name":"walk","parameters":{"type":"object","properties":{"to":{"enum":["east","west"]}},"required":["to"]}}},
+            {"type":"function","function":{"name":"wait","parameters":{"type":"object","properties":{"days":{"type":"integer","minimum":1,"maximum":9}},"required":["days"]}}}]
+            """;
+        await using TestServer server = await TestServer.StartAsync();
+
+        // A model that says anything may think for ever.
+        Assert.True(EchoModel.Tokenizer.TryGetId("<think>", out int think));
+        for (int seed = 0; seed < 10; seed++)
+        {
+            JsonNode choice = (await server.ChatAsync(
+                "#free", $"\"seed\":{seed},\"temperature\":1.5,\"logit_bias\":{{\"{think}\":-100}},\"tools\":{Functions},\"tool_choice\":{toolChoice},\"parallel_tool_calls\":false"))["choices"]![0]!;
+            JsonNode function = choice["message"]!["tool_calls"]!.AsArray().Single()!["function"]!;
+            string called = (string)function["name"]!;
+            JsonNode arguments = JsonNode.Parse((string)function["arguments"]!)!;
+            Assert.Equal(name ?? called, called);
+            Assert.True(called == "walk" ? (string?)arguments["to"] is "east" or "west" : (int)arguments["days"]! is >= 1 and <= 9);
+            Assert.Equal("tool_calls", (string?)choice["finish_reason"]);
+        }
+    }
+
     [Fact]
     public async Task One_call_at_a_time_when_asked_for()
     {

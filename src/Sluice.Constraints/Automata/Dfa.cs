@@ -90,30 +90,8 @@ internal sealed class Dfa
         const int Largest = 400;
         if (StateCount is < 2 or > Largest)
             return this;
+        int[] block = Blocks(int.MaxValue);
         int classCount = Classes.Count;
-        int[] block = [.. _accepting.Select(accepts => accepts ? 1 : 0)];
-        for (int blocks = block.Distinct().Count(); ;)
-        {
-            var signatures = new Dictionary<string, int>(StringComparer.Ordinal);
-            var refined = new int[StateCount];
-            var signature = new char[classCount + 1];
-            for (int state = 0; state < StateCount; state++)
-            {
-                signature[0] = (char)block[state];
-                for (int c = 0; c < classCount; c++)
-                    signature[c + 1] = (char)(_next[(state * classCount) + c] is >= 0 and int target ? block[target] + 1 : 0);
-                string key = new(signature);
-                if (!signatures.TryGetValue(key, out refined[state]))
-                    signatures.Add(key, refined[state] = signatures.Count);
-            }
-
-            // Blocks are numbered as they are met, so the start stays state 0.
-            block = refined;
-            if (signatures.Count == blocks)
-                break;
-            blocks = signatures.Count;
-        }
-
         int count = block.Max() + 1;
         var next = new int[count * classCount];
         var accepting = new bool[count];
@@ -125,6 +103,39 @@ internal sealed class Dfa
         }
 
         return new Dfa(Classes, next, accepting);
+    }
+
+    /// <summary>
+    /// Numbers states so that two have the same number when no text of up to <paramref name="length"/> bytes tells them apart, neither by
+    /// where it is accepted nor by whether it can be read at all (Moore's refinement, as many rounds).
+    /// </summary>
+    public int[] Blocks(int length)
+    {
+        int classCount = Classes.Count;
+        int[] block = [.. _accepting.Select(accepts => accepts ? 1 : 0)];
+        int blocks = block.Distinct().Count();
+        for (int round = 0; round < length; round++)
+        {
+            var known = new Dictionary<StateList, int>();
+            var refined = new int[StateCount];
+            for (int state = 0; state < StateCount; state++)
+            {
+                var signature = new int[classCount + 1];
+                signature[0] = block[state];
+                for (int c = 0; c < classCount; c++)
+                    signature[c + 1] = _next[(state * classCount) + c] is >= 0 and int target ? block[target] : Dead;
+                if (!known.TryGetValue(new StateList(signature), out refined[state]))
+                    known.Add(new StateList(signature), refined[state] = known.Count);
+            }
+
+            // Blocks are numbered as they are met, so that of the start is 0.
+            block = refined;
+            if (known.Count == blocks)
+                break;
+            blocks = known.Count;
+        }
+
+        return block;
     }
 
     private Dfa WithFewestClasses()

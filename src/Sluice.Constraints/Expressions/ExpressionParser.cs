@@ -31,8 +31,7 @@ internal sealed class ExpressionParser
 
     private static Pattern ParseTree(string source, CompileBudget budget)
     {
-        if (source.Length > budget.Limits.SourceLength)
-            throw budget.TooComplex($"expected an expression of at most {budget.Limits.SourceLength} characters, found {source.Length}");
+        budget.CheckText(source, "an expression");
         var parser = new ExpressionParser(source, budget);
         Pattern pattern = parser.ParseChoice();
         if (parser._at < source.Length)

@@ -32,8 +32,7 @@ internal sealed class GbnfParser
     /// <summary>Reads a grammar; its leaves are patterns still to be made terminals.</summary>
     public static Rule Parse(string source, TokenVocabulary vocabulary, CompileBudget budget)
     {
-        if (source.Length > budget.Limits.SourceLength)
-            throw budget.TooComplex($"expected a grammar of at most {budget.Limits.SourceLength} characters, found {source.Length}");
+        budget.CheckText(source, "a grammar");
         return new GbnfParser(source, vocabulary, budget).ParseRules();
     }
 

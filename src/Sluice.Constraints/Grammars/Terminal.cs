@@ -9,7 +9,10 @@ namespace Sluice.Constraints.Grammars;
 /// </summary>
 internal sealed class Terminal
 {
-    private Terminal(Dfa dfa, int unitStart, int min, int max, TerminalTokens tokens)
+    // Telling states apart takes time; below, there is nothing to gain, and beyond, little is alike.
+    private const int FewStates = 40, ManyStates = 5_000;
+
+    private Terminal(Dfa dfa, int unitStart, int min, int max, TerminalTokens[] tokens)
     {
         Dfa = dfa;
         UnitStart = unitStart;
@@ -22,7 +25,7 @@ internal sealed class Terminal
     public static Terminal? Of(Dfa dfa, TokenVocabulary vocabulary, CompileBudget budget)
     {
         dfa = DfaAlgebra.Restrict(dfa, vocabulary.SingleBytes, budget);
-        return dfa.IsEmpty ? null : new Terminal(dfa, Dfa.Dead, 0, int.MaxValue, new TerminalTokens(dfa, Dfa.Dead, vocabulary));
+        return dfa.IsEmpty ? null : new Terminal(dfa, Dfa.Dead, 0, int.MaxValue, Tokenise(dfa, Dfa.Dead, vocabulary, budget));
     }
 
     /// <summary>A terminal that can be bounded by <see cref="Counting"/>: characters begin in the state after <paramref name="opening"/>.</summary>
@@ -32,7 +35,7 @@ internal sealed class Terminal
         if (dfa.IsEmpty)
             return null;
         int unitStart = dfa.Step(0, opening);
-        return new Terminal(dfa, unitStart, 0, int.MaxValue, new TerminalTokens(dfa, unitStart, vocabulary));
+        return new Terminal(dfa, unitStart, 0, int.MaxValue, Tokenise(dfa, unitStart, vocabulary, budget));
     }
 
     /// <summary>The same with <paramref name="min"/> to <paramref name="max"/> characters, sharing what is known of the tokens.</summary>
@@ -48,7 +51,11 @@ internal sealed class Terminal
     /// <summary>Characters there may be.</summary>
     public int Max { get; }
 
-    public TerminalTokens Tokens { get; }
+    /// <summary>
+    /// How short tokens read, and how long ones do. Most states of a counted repetition are alike to short tokens, which are looked at only
+    /// once for all of them.
+    /// </summary>
+    public TerminalTokens[] Tokens { get; }
 
     public bool IsBounded => Min > 0 || Max < int.MaxValue;
 
@@ -67,5 +74,26 @@ internal sealed class Terminal
         // Beyond the minimum an unlimited text forgets its length.
         nextCount = Max == int.MaxValue ? Math.Min(count + 1, Min) : count + 1;
         return true;
+    }
+
+    private static TerminalTokens[] Tokenise(Dfa dfa, int unitStart, TokenVocabulary vocabulary, CompileBudget budget)
+    {
+        int[]? alike = null;
+        if (dfa.StateCount is > FewStates and < ManyStates)
+        {
+            budget.Charge(dfa.StateCount * TokenVocabulary.ShortLength);
+            alike = dfa.Blocks(TokenVocabulary.ShortLength);
+            var first = new int[dfa.StateCount];
+            for (int state = dfa.StateCount - 1; state >= 0; state--)
+                first[alike[state]] = state;
+            for (int state = 0; state < alike.Length; state++)
+                alike[state] = first[alike[state]];
+        }
+
+        return
+        [
+            new TerminalTokens(dfa, unitStart, vocabulary.ShortTokens, vocabulary.MaskWords, alike),
+            new TerminalTokens(dfa, unitStart, vocabulary.LongTokens, vocabulary.MaskWords, null),
+        ];
     }
 }

@@ -23,7 +23,7 @@ internal sealed class JsonTerminals
         Integer = Terminal.Of(IntegerSyntax, vocabulary, budget);
         Number = Terminal.Of(Pattern.Sequence(DecimalPattern(), ExponentPattern()).Compile(budget, "a number"), vocabulary, budget);
         Terminal?[] all = [String, Whitespace, Integer, Number];
-        Shared = all.OfType<Terminal>().Select(terminal => terminal.Tokens).ToHashSet();
+        Shared = all.OfType<Terminal>().SelectMany(terminal => terminal.Tokens).ToHashSet();
     }
 
     /// <summary>Any string, quotes included.</summary>

@@ -11,11 +11,14 @@ namespace Sluice.Constraints.Matching;
 /// </summary>
 internal sealed class ParserAutomaton
 {
+    // A longer list is referred to, not copied.
+    private const int FewIds = 64;
+
     private readonly GrammarProgram _program;
     private readonly TokenVocabulary _vocabulary;
     private readonly ConstraintLimits _limits;
     private readonly ByteClasses _classes;
-    private readonly Terminal[] _own;
+    private readonly (Terminal Terminal, TerminalTokens Tokens)[] _own;
     private readonly Lock _lock = new();
     private readonly StackTable _stacks = new();
     private readonly ReadingCollector _collector;
@@ -39,12 +42,12 @@ internal sealed class ParserAutomaton
         _program = program;
         _vocabulary = vocabulary;
         _limits = limits;
-        _own = [.. program.Terminals.Where(terminal => !shared.Contains(terminal.Tokens))];
+        _own = [.. program.Terminals.SelectMany(terminal => terminal.Tokens, (terminal, tokens) => (terminal, tokens)).Where(own => !shared.Contains(own.tokens)).DistinctBy(own => own.tokens)];
         _classes = ByteClasses.Distinguishing([]);
         foreach (Terminal terminal in program.Terminals)
             _classes = ByteClasses.Combine(_classes, terminal.Dfa.Classes);
         _collector = new ReadingCollector(program, _stacks, limits.Ambiguity);
-        _path = new ParserState[vocabulary.Trie.MaxDepth + 1];
+        _path = new ParserState[Math.Max(vocabulary.ShortTokens.MaxDepth, vocabulary.LongTokens.MaxDepth) + 1];
         _found = new ulong[vocabulary.MaskWords];
         _start = FindStart();
     }
@@ -107,16 +110,16 @@ internal sealed class ParserAutomaton
     public void WarmUp(CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
-        for (int state = 0, most = _own.Select(terminal => terminal.Dfa.StateCount).DefaultIfEmpty().Max(); state < most; state++)
+        for (int state = 0, most = _own.Select(own => own.Terminal.Dfa.StateCount).DefaultIfEmpty().Max(); state < most; state++)
         {
-            foreach (Terminal terminal in _own)
+            foreach ((Terminal terminal, TerminalTokens tokens) in _own)
             {
                 if (state >= terminal.Dfa.StateCount)
                     continue;
                 cancellation.ThrowIfCancellationRequested();
                 if (Stopwatch.GetElapsedTime(start) > _limits.WarmUpTime || Measure() > _limits.CacheBytes / 2)
                     return;
-                terminal.Tokens.All(state);
+                tokens.All(state);
             }
         }
     }
@@ -258,7 +261,12 @@ internal sealed class ParserAutomaton
     /// <summary>Finds tokens that keep within the leaf.</summary>
     private void FindInside(Terminal terminal, Reading reading)
     {
-        TerminalTokens tokens = terminal.Tokens;
+        foreach (TerminalTokens tokens in terminal.Tokens)
+            FindInside(terminal, tokens, reading);
+    }
+
+    private void FindInside(Terminal terminal, TerminalTokens tokens, Reading reading)
+    {
         if (reading.Count >= terminal.Min && (terminal.Max == int.MaxValue || terminal.Max - reading.Count >= tokens.MostUnits(reading.State)))
         {
             Find(tokens.All(reading.State));
@@ -282,7 +290,13 @@ internal sealed class ParserAutomaton
         if (!after.ReadsBytes)
             return;
         Terminal terminal = _program.Terminals[reading.Leaf];
-        Crossing[]?[] crossings = terminal.Tokens.Crossings(reading.State);
+        foreach (TerminalTokens tokens in terminal.Tokens)
+            FindCrossing(terminal, tokens, reading, after);
+    }
+
+    private void FindCrossing(Terminal terminal, TerminalTokens tokens, Reading reading, ParserState after)
+    {
+        Crossing[]?[] crossings = tokens.Crossings(reading.State);
         for (int value = 0; value < crossings.Length; value++)
         {
             if (crossings[value] is not { } list)
@@ -293,16 +307,16 @@ internal sealed class ParserAutomaton
             foreach (Crossing crossing in list)
             {
                 if (Fits(terminal, reading.Count, crossing.Units))
-                    FindBelow(crossing.Node, next);
+                    FindBelow(tokens.Trie, crossing.Node, next);
             }
         }
     }
 
     /// <summary>Finds the tokens at and below a node of the trie that the parser follows.</summary>
-    private void FindBelow(int top, ParserState state)
+    private void FindBelow(TokenTrie trie, int top, ParserState state)
     {
-        ReadOnlySpan<TrieNode> nodes = _vocabulary.Trie.Nodes;
-        Find(in nodes[top]);
+        ReadOnlySpan<TrieNode> nodes = trie.Nodes;
+        Find(trie, in nodes[top]);
         _path[nodes[top].Depth] = state;
         for (int i = top + 1, end = nodes[top].End; i < end;)
         {
@@ -315,14 +329,14 @@ internal sealed class ParserAutomaton
             }
 
             _path[node.Depth] = next;
-            Find(in node);
+            Find(trie, in node);
             i++;
         }
     }
 
     private void Find(TokenSet set)
     {
-        if (set.Ids is { } ids)
+        if (set.Ids is { Length: <= FewIds } ids)
         {
             foreach (int id in ids)
                 Find(id);
@@ -334,9 +348,9 @@ internal sealed class ParserAutomaton
         }
     }
 
-    private void Find(in TrieNode node)
+    private void Find(TokenTrie trie, in TrieNode node)
     {
-        for (int token = node.Token; token >= 0; token = _vocabulary.Trie.Same(token))
+        for (int token = node.Token; token >= 0; token = trie.Same(token))
             Find(token);
     }
 
@@ -367,8 +381,8 @@ internal sealed class ParserAutomaton
         _afterReturn.Clear();
         _stacks.Clear();
         (_bytes, _ownBytes) = (0, 0);
-        foreach (Terminal terminal in _own)
-            terminal.Tokens.Clear();
+        foreach ((_, TerminalTokens tokens) in _own)
+            tokens.Clear();
         Array.Clear(_path);
         _start = FindStart();
     }
@@ -382,7 +396,7 @@ internal sealed class ParserAutomaton
     private void MeasureOwn()
     {
         _ownBytes = 0;
-        foreach (Terminal terminal in _own)
-            _ownBytes += terminal.Tokens.Bytes;
+        foreach ((_, TerminalTokens tokens) in _own)
+            _ownBytes += tokens.MemoryBytes;
     }
 }

@@ -113,7 +113,7 @@ internal sealed partial class SchemaCompiler
     private GrammarNode Constants(params string[] texts) => _json.Terminal(
         $"values {string.Join('\0', texts)}", () => Pattern.Choice([.. texts.Select(Pattern.Text)]).Compile(_budget, "a list of values"));
 
-    private string Scalar(JsonElement value) => value.ValueKind == JsonValueKind.String ? JsonStringEncoding.Quote(Text(value)) : value.GetRawText();
+    private static string Scalar(JsonElement value) => value.ValueKind == JsonValueKind.String ? JsonStringEncoding.Quote(value.GetString()!) : value.GetRawText();
 
     private GrammarNode Constant(JsonElement value, int depth)
     {
@@ -146,18 +146,6 @@ internal sealed partial class SchemaCompiler
             if (parts.Count > empty)
                 parts.Add(_json.Comma);
             parts.Add(part);
-        }
-    }
-
-    private string Text(JsonElement value)
-    {
-        try
-        {
-            return value.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            throw _budget.Invalid("a string in enum or const is not valid Unicode");
         }
     }
 

@@ -28,13 +28,13 @@ internal sealed class SchemaReader
     /// <param name="budget">Limits its size.</param>
     public static Schema Read(string json, bool closed, CompileBudget budget)
     {
-        if (json.Length > budget.Limits.SourceLength)
-            throw budget.TooComplex($"expected a schema of at most {budget.Limits.SourceLength} characters, found {json.Length}");
+        budget.CheckText(json, "a schema");
         try
         {
             // Each level of a schema is up to three of JSON: properties, a name, the schema.
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 3 * budget.Limits.Depth });
             var reader = new SchemaReader(budget, closed);
+            reader.RequireUnicode(document.RootElement);
             Schema root = reader.ReadSchema(document.RootElement.Clone(), "#", 0);
             foreach ((Schema schema, string reference) in reader._references)
                 schema.Reference = reader.Resolve(schema, reference);
@@ -272,13 +272,36 @@ internal sealed class SchemaReader
     {
         if (value.ValueKind != JsonValueKind.String)
             throw Fail(at, $"expected a string, found {value.ValueKind}");
+        return value.GetString()!;
+    }
+
+    /// <summary>Escapes may spell half of a surrogate pair, which System.Text.Json tells only when a string is asked for.</summary>
+    private void RequireUnicode(JsonElement element)
+    {
         try
         {
-            return value.GetString()!;
+            switch (element.ValueKind)
+            {
+                case JsonValueKind.String:
+                    element.GetString();
+                    break;
+                case JsonValueKind.Array:
+                    foreach (JsonElement item in element.EnumerateArray())
+                        RequireUnicode(item);
+                    break;
+                case JsonValueKind.Object:
+                    foreach (JsonProperty property in element.EnumerateObject())
+                    {
+                        _ = property.Name;
+                        RequireUnicode(property.Value);
+                    }
+
+                    break;
+            }
         }
         catch (InvalidOperationException)
         {
-            throw Fail(at, "the string is not valid Unicode");
+            throw _budget.Invalid("a string in the schema spells half of a surrogate pair");
         }
     }
 

@@ -12,24 +12,33 @@ internal sealed class TerminalTokens
 {
     private readonly Dfa _dfa;
     private readonly int _unitStart;
-    private readonly TokenVocabulary _vocabulary;
+    private readonly TokenTrie _trie;
+    private readonly int _words;
+    private readonly int[]? _alike;
     private readonly State?[] _states;
     private readonly Lock _lock = new();
     private long _bytes;
 
     /// <param name="dfa">The automaton.</param>
     /// <param name="unitStart">The state in which a counted character begins, or <see cref="Dfa.Dead"/> if none are counted.</param>
-    /// <param name="vocabulary">The tokens.</param>
-    public TerminalTokens(Dfa dfa, int unitStart, TokenVocabulary vocabulary)
+    /// <param name="trie">The tokens.</param>
+    /// <param name="words">Words of a mask.</param>
+    /// <param name="alike">By state, the first that none of the tokens tells from it; null where that is not known.</param>
+    public TerminalTokens(Dfa dfa, int unitStart, TokenTrie trie, int words, int[]? alike)
     {
         _dfa = dfa;
         _unitStart = unitStart;
-        _vocabulary = vocabulary;
+        _trie = trie;
+        _words = words;
+        _alike = alike;
         _states = new State?[dfa.StateCount];
     }
 
     /// <summary>Memory used so far.</summary>
-    public long Bytes => Volatile.Read(ref _bytes);
+    public long MemoryBytes => Volatile.Read(ref _bytes);
+
+    /// <summary>The trie they are in.</summary>
+    public TokenTrie Trie => _trie;
 
     /// <summary>All tokens that keep within the automaton.</summary>
     public TokenSet All(int state) => At(state).All;
@@ -54,11 +63,9 @@ internal sealed class TerminalTokens
     /// <summary>Where tokens go on beyond the automaton, by the first byte of what is left of them; [256], null for no such token.</summary>
     public Crossing[]?[] Crossings(int state)
     {
+        State found = At(state);
         lock (_lock)
-        {
-            State found = _states[state] ??= Walk(state);
-            return found.Crossings ??= Cross(state);
-        }
+            return found.Crossings ??= Cross(Representative(state));
     }
 
     /// <summary>Finds out everything ahead of use.</summary>
@@ -84,8 +91,10 @@ internal sealed class TerminalTokens
     private State At(int state)
     {
         lock (_lock)
-            return _states[state] ??= Walk(state);
+            return _states[Representative(state)] ??= Walk(Representative(state));
     }
+
+    private int Representative(int state) => _alike is null ? state : _alike[state];
 
     private State Walk(int start)
     {
@@ -93,12 +102,12 @@ internal sealed class TerminalTokens
         var closing = new List<(int, int)>();
         var ids = new List<int>();
         var units = new List<int>();
-        ReadOnlySpan<TrieNode> nodes = _vocabulary.Trie.Nodes;
+        ReadOnlySpan<TrieNode> nodes = _trie.Nodes;
         ReadOnlySpan<int> table = _dfa.Table;
         ReadOnlySpan<byte> classes = _dfa.Classes.Map;
         int classCount = _dfa.Classes.Count;
-        Span<int> states = new int[_vocabulary.Trie.MaxDepth + 1];
-        Span<int> counts = new int[_vocabulary.Trie.MaxDepth + 1];
+        Span<int> states = new int[_trie.MaxDepth + 1];
+        Span<int> counts = new int[_trie.MaxDepth + 1];
         states[0] = start;
         int most = 0;
         for (int i = 0; i < nodes.Length;)
@@ -116,7 +125,7 @@ internal sealed class TerminalTokens
             int count = 0;
             if (_unitStart != Dfa.Dead)
                 counts[node.Depth] = count = counts[node.Depth - 1] + (from == _unitStart && !_dfa.IsAccepting(to) ? 1 : 0);
-            for (int token = node.Token; token >= 0; token = _vocabulary.Trie.Same(token))
+            for (int token = node.Token; token >= 0; token = _trie.Same(token))
             {
                 all.Add(token);
                 most = Math.Max(most, count);
@@ -138,7 +147,7 @@ internal sealed class TerminalTokens
         int[] sorted = [.. ids];
         int[] keys = [.. units];
         Array.Sort(keys, sorted);
-        var set = TokenSet.Of(CollectionsMarshal.AsSpan(all), _vocabulary.MaskWords);
+        var set = TokenSet.Of(CollectionsMarshal.AsSpan(all), _words);
         Add(set.Bytes + (8L * (keys.Length + closing.Count)) + 100);
         return new State(set, sorted, keys, [.. closing], new TokenSet?[most + 1]);
     }
@@ -148,7 +157,7 @@ internal sealed class TerminalTokens
         int count = state.Units.AsSpan().BinarySearch(room + 1) is var at && at < 0 ? ~at : at;
         while (count > 0 && state.Units[count - 1] > room)
             count--;
-        var set = TokenSet.Of(state.Ids.AsSpan(0, count), _vocabulary.MaskWords);
+        var set = TokenSet.Of(state.Ids.AsSpan(0, count), _words);
         Add(set.Bytes);
         return set;
     }
@@ -156,9 +165,9 @@ internal sealed class TerminalTokens
     private Crossing[]?[] Cross(int start)
     {
         var lists = new List<Crossing>?[256];
-        ReadOnlySpan<TrieNode> nodes = _vocabulary.Trie.Nodes;
-        Span<int> states = new int[_vocabulary.Trie.MaxDepth + 1];
-        Span<int> counts = new int[_vocabulary.Trie.MaxDepth + 1];
+        ReadOnlySpan<TrieNode> nodes = _trie.Nodes;
+        Span<int> states = new int[_trie.MaxDepth + 1];
+        Span<int> counts = new int[_trie.MaxDepth + 1];
         states[0] = start;
         for (int i = 0; i < nodes.Length;)
         {

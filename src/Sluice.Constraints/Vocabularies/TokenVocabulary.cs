@@ -1,4 +1,5 @@
 using System.Text;
+using Sluice.Constraints.Vocabularies;
 using Sluice.Text;
 
 namespace Sluice.Constraints;
@@ -9,6 +10,9 @@ namespace Sluice.Constraints;
 /// </summary>
 public sealed class TokenVocabulary
 {
+    /// <summary>Bytes of the longest short token.</summary>
+    internal const int ShortLength = 16;
+
     private readonly Dictionary<string, int> _added;
     private readonly int[] _endTokens;
     private readonly byte[][] _bytes;
@@ -30,7 +34,7 @@ public sealed class TokenVocabulary
 
         // An id that has a role of its own is not text as well.
         var special = new HashSet<int>(_added.Values.Concat(_endTokens));
-        var tokens = new List<(byte[], int)>(_bytes.Length);
+        var tokens = new List<(byte[] Bytes, int Id)>(_bytes.Length);
         for (int id = 0; id < _bytes.Length; id++)
         {
             if (special.Contains(id))
@@ -42,7 +46,8 @@ public sealed class TokenVocabulary
                 _single[_bytes[id][0]] = true;
         }
 
-        Trie = new Vocabularies.TokenTrie(tokens, _bytes.Length);
+        ShortTokens = new TokenTrie([.. tokens.Where(token => token.Bytes.Length <= ShortLength)], _bytes.Length);
+        LongTokens = new TokenTrie([.. tokens.Where(token => token.Bytes.Length > ShortLength)], _bytes.Length);
     }
 
     /// <summary>The highest id plus one.</summary>
@@ -54,8 +59,11 @@ public sealed class TokenVocabulary
     /// <summary>The tokens that end the text, ascending.</summary>
     public ReadOnlySpan<int> EndTokens => _endTokens;
 
-    /// <summary>The ordinary tokens.</summary>
-    internal Vocabularies.TokenTrie Trie { get; }
+    /// <summary>The ordinary tokens of at most <see cref="ShortLength"/> bytes: nearly all.</summary>
+    internal TokenTrie ShortTokens { get; }
+
+    /// <summary>The other ordinary tokens.</summary>
+    internal TokenTrie LongTokens { get; }
 
     /// <summary>
     /// The bytes that are tokens by themselves, [256]. Automata use no others, so that wherever they are there is a token to go on with.
