@@ -28,6 +28,7 @@ internal sealed partial class EngineLoop
     private readonly float[] _logits;
     private readonly ulong[] _allowed;
     private long _steps;
+    private long _outputTokens;
     private long _stepTicks;
     private long _modelTicks;
     private long _samplingTicks;
@@ -50,6 +51,9 @@ internal sealed partial class EngineLoop
 
     /// <summary>Steps made.</summary>
     public long Steps => Volatile.Read(ref _steps);
+
+    /// <summary>Tokens generated.</summary>
+    public long OutputTokens => Volatile.Read(ref _outputTokens);
 
     /// <summary>Where the time of all steps went.</summary>
     public EngineTimes Times => new(TimeIn(ref _stepTicks), TimeIn(ref _modelTicks), TimeIn(ref _samplingTicks));
@@ -74,6 +78,7 @@ internal sealed partial class EngineLoop
         int outputTokens = isComputed ? Commit() : 0;
         _scheduler.Advance(_batch.TokenCount);
         Volatile.Write(ref _steps, _steps + 1);
+        Volatile.Write(ref _outputTokens, _outputTokens + outputTokens);
         Volatile.Write(ref _stepTicks, _stepTicks + _clock.GetTimestamp() - start);
         _meters.Step(_clock.GetElapsedTime(start), _batch.TokenCount, outputTokens, _scheduler.Preemptions - preemptions);
         if (!HasWork)

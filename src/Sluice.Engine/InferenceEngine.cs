@@ -97,6 +97,7 @@ public sealed class InferenceEngine : IAsyncDisposable
                 running,
                 Math.Max(0, Volatile.Read(ref _outstanding) - running),
                 _loop.Steps,
+                _loop.OutputTokens,
                 _scheduler.Preemptions,
                 _loop.Times,
                 CacheUse.Of(_cache));

@@ -16,6 +16,7 @@ using Sluice.Server.Health;
 using Sluice.Server.Http;
 using Sluice.Server.Ollama;
 using Sluice.Server.OpenAI;
+using Sluice.Server.Page;
 using Sluice.Server.Responses;
 using Sluice.Server.Telemetry;
 using Sluice.Server.Tokens;
@@ -72,6 +73,7 @@ public static class SluiceServer
         MapHealth(app);
         MapMetrics(app, options);
         app.MapApiDescription(options);
+        app.MapPage();
         app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
         return app;
     }

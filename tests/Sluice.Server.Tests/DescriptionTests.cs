@@ -18,7 +18,7 @@ public sealed partial class DescriptionTests
         foreach (RouteEndpoint endpoint in ((IEndpointRouteBuilder)server.App).DataSources.SelectMany(s => s.Endpoints).OfType<RouteEndpoint>())
         {
             string route = endpoint.RoutePattern.RawText!;
-            if (route.TrimStart('/').StartsWith("scalar", StringComparison.Ordinal) || route.StartsWith("/openapi", StringComparison.Ordinal))
+            if (route is "/" || new[] { "scalar", "openapi", "page/" }.Any(page => route.TrimStart('/').StartsWith(page, StringComparison.Ordinal)))
                 continue;
             string method = endpoint.Metadata.GetMetadata<HttpMethodMetadata>()!.HttpMethods[0].ToLowerInvariant();
             JsonNode? operation = document["paths"]![route.Replace("{**id}", "{id}", StringComparison.Ordinal)]?[method];

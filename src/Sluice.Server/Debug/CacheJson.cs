@@ -11,7 +11,7 @@ internal sealed record CacheView(EngineView Engine, MemoryView Memory, PromptVie
     {
         CacheUse use = snapshot.Use;
         return new CacheView(
-            new EngineView(status.Running, status.Waiting, status.Steps, status.Preemptions, status.Accepting),
+            new EngineView(status.Running, status.Waiting, status.Steps, status.OutputTokens, status.Preemptions, status.Accepting),
             new MemoryView(
                 use.TotalBytes, use.FreeBytes, use.SequencePages * use.PageBytes, use.SequenceSlots * use.SlotBytes, use.CachedPages * use.PageBytes, use.CachedSlots * use.SlotBytes),
             new PromptView(use.Counters.Admitted, use.Counters.PromptTokens, use.Counters.CachedTokens, use.HitRate),
@@ -21,7 +21,7 @@ internal sealed record CacheView(EngineView Engine, MemoryView Memory, PromptVie
 }
 
 /// <summary>What runs.</summary>
-internal sealed record EngineView(int Running, int Waiting, long Steps, long Preemptions, bool Accepting);
+internal sealed record EngineView(int Running, int Waiting, long Steps, long OutputTokens, long Preemptions, bool Accepting);
 
 /// <summary>The one budget, bytes.</summary>
 internal sealed record MemoryView(long Total, long Free, long RunningKv, long RunningStates, long CachedKv, long CachedStates);
