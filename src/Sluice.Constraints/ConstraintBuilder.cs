@@ -28,7 +28,8 @@ internal sealed class ConstraintBuilder(TokenVocabulary vocabulary, JsonTerminal
             case JsonObjectSpec:
                 return SchemaCompiler.AnyObject(_json);
             case RegexSpec regex:
-                return _json.Terminal($"expression {regex.Expression}", () => ExpressionParser.ParseWhole(regex.Expression, budget).Compile(budget, "the expression"));
+                return _json.Terminal(
+                    $"expression {regex.Expression}", () => ExpressionParser.ParseWhole(regex.Expression, budget).Compile(budget, "the expression"));
             case ChoiceSpec choice:
                 return Choice(choice);
             case GrammarSpec grammar:

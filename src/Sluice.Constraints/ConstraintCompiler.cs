@@ -26,7 +26,8 @@ public sealed class ConstraintCompiler
     {
         Vocabulary = vocabulary;
         _limits = limits ?? ConstraintLimits.Default;
-        _terminals = new JsonTerminals(vocabulary, new CompileBudget(ConstraintLimits.Default with { CompileTime = TimeSpan.MaxValue }, CancellationToken.None));
+        var unhurried = new CompileBudget(ConstraintLimits.Default with { CompileTime = TimeSpan.MaxValue }, CancellationToken.None);
+        _terminals = new JsonTerminals(vocabulary, unhurried);
         foreach (TerminalTokens tokens in _terminals.Shared)
             tokens.Complete();
     }

@@ -35,7 +35,18 @@ internal sealed class Validator
             return false;
         }
 
-        EvaluationResults results = _schema.Evaluate(value, new EvaluationOptions { OutputFormat = OutputFormat.List, RequireFormatValidation = false });
+        EvaluationResults results;
+        try
+        {
+            results = _schema.Evaluate(value, new EvaluationOptions { OutputFormat = OutputFormat.List, RequireFormatValidation = false });
+        }
+        catch (Exception e) when (e is JsonSchemaException or FormatException or OverflowException)
+        {
+            // No verdict: it takes some recursion through lists for a circle, and numbers beyond decimal's range for none.
+            problem = e.Message;
+            return true;
+        }
+
         problem = string.Join("; ", results.Details.Where(detail => detail.HasErrors).SelectMany(detail => detail.Errors!.Values));
         if (!results.IsValid)
             return CountsOtherwise(text, results);

@@ -315,7 +315,8 @@ internal sealed class ExpressionParser
         string name = _source[_at..end];
         _at = end + 1;
         return CharacterClasses.Category(name)
-            ?? throw _budget.Unsupported($"expected a general category of Unicode such as L or Nd, found {name[..Math.Min(name.Length, 20)]} (character {start})");
+            ?? throw _budget.Unsupported(
+                $"expected a general category of Unicode such as L or Nd, found {name[..Math.Min(name.Length, 20)]} (character {start})");
     }
 
     private int TakeHex(int digits, int start)

@@ -218,7 +218,8 @@ internal sealed class GbnfParser
         _at = end + 1;
         if (text is ['<', '[', .. var digits, ']', '>'])
         {
-            return int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int id) && _vocabulary.Added.Values.Contains(id) && !_vocabulary.IsEnd(id)
+            return int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+                && _vocabulary.Added.Values.Contains(id) && !_vocabulary.IsEnd(id)
                 ? new TokenNode(id)
                 : throw Fail($"expected the id of an added token that does not end the text, found {text[..Math.Min(text.Length, 40)]}", start);
         }

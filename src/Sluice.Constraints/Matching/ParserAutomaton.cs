@@ -42,7 +42,11 @@ internal sealed class ParserAutomaton
         _program = program;
         _vocabulary = vocabulary;
         _limits = limits;
-        _own = [.. program.Terminals.SelectMany(terminal => terminal.Tokens, (terminal, tokens) => (terminal, tokens)).Where(own => !shared.Contains(own.tokens)).DistinctBy(own => own.tokens)];
+        _own =
+        [
+            .. program.Terminals.SelectMany(terminal => terminal.Tokens, (terminal, tokens) => (terminal, tokens))
+                .Where(own => !shared.Contains(own.tokens)).DistinctBy(own => own.tokens),
+        ];
         _classes = ByteClasses.Distinguishing([]);
         foreach (Terminal terminal in program.Terminals)
             _classes = ByteClasses.Combine(_classes, terminal.Dfa.Classes);

@@ -113,7 +113,8 @@ internal sealed partial class SchemaCompiler
     private GrammarNode Constants(params string[] texts) => _json.Terminal(
         $"values {string.Join('\0', texts)}", () => Pattern.Choice([.. texts.Select(Pattern.Text)]).Compile(_budget, "a list of values"));
 
-    private static string Scalar(JsonElement value) => value.ValueKind == JsonValueKind.String ? JsonStringEncoding.Quote(value.GetString()!) : value.GetRawText();
+    private static string Scalar(JsonElement value) =>
+        value.ValueKind == JsonValueKind.String ? JsonStringEncoding.Quote(value.GetString()!) : value.GetRawText();
 
     private GrammarNode Constant(JsonElement value, int depth)
     {

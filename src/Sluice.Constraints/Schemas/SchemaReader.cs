@@ -306,7 +306,8 @@ internal sealed class SchemaReader
     }
 
     private int Count(JsonElement value, string at) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetDecimal(out decimal number) && number >= 0 && number <= int.MaxValue - 1 && number == Math.Floor(number)
+        value.ValueKind == JsonValueKind.Number && value.TryGetDecimal(out decimal number)
+        && number >= 0 && number <= int.MaxValue - 1 && number == Math.Floor(number)
             ? (int)number
             : throw Fail(at, $"expected a whole number of at least 0 and below {int.MaxValue}");
 

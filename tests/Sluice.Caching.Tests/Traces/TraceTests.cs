@@ -57,7 +57,7 @@ public sealed class TraceTests(ITestOutputHelper output)
             new TraceMaker(Seed, 3).SharedSystem(100, 2000),
             new TraceMaker(Seed, 4).Documents(4, 20_000, 10)), 8);
         yield return ("identical prompts, 40 in turn", new TraceMaker(Seed).Identical(40, 5, 1500), 8);
-        yield return ("every length twice", new TraceMaker(Seed).EveryLengthTwice(2100, 1), 8);
+        yield return ("every length from 1 to 2,100, twice", new TraceMaker(Seed).EveryLengthTwice(2100, 1), 8);
         yield return ("edits 100, 700, 2048 before the end", new TraceMaker(Seed).Edits(4096, 100, 700, 2048), 512);
         yield return ("two conversations alternating", new TraceMaker(Seed).Chats(2, 12, 300, 0), 8);
     }
