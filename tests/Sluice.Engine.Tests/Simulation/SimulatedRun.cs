@@ -11,7 +11,7 @@ namespace Sluice.Engine.Tests.Simulation;
 
 /// <summary>
 /// A whole life of an engine, derived from one seed: sizes of everything, arrivals, cancellations, NaN rows and failing steps. It
-/// checks the memory after every step and each request at the end.
+/// checks the memory on the way and each request at the end.
 /// </summary>
 internal sealed class SimulatedRun
 {
@@ -23,11 +23,15 @@ internal sealed class SimulatedRun
     private readonly bool _isCaching;
     private readonly ulong _poisonEvery;
     private readonly XxHash64 _trace = new();
+    private readonly int _checkEvery;
     private long _work;
 
     public SimulatedRun(int seed, int requests)
     {
         _seed = seed;
+
+        // The books are checked after each step of some runs; in others, which are then three times as many, now and then.
+        _checkEvery = seed % 4 == 0 ? 1 : 16;
         var random = new Random(seed);
         bool hasState = random.Next(5) != 0;
         _poisonEvery = random.Next(2) == 0 ? 0 : (ulong)random.Next(50, 1000);
@@ -111,7 +115,8 @@ internal sealed class SimulatedRun
             }
 
             hasWork = _engine.Step();
-            _engine.CheckIntegrity();
+            if (tick % _checkEvery == 0)
+                _engine.CheckIntegrity();
             Check(mustEnd.TrueForAll(c => c.Stream!.Completion.IsCompleted), "a request goes on after it was cancelled");
             Trace(tick, open);
         }
