@@ -80,11 +80,11 @@ internal sealed class Validator
         }
     }
 
-    // JSON Schema counts code points; JsonSchema.Net counts what is seen as one character.
+    // JSON Schema counts code points; JsonSchema.Net counts what is seen as one character, and UTF-16 units in patterns.
     private static bool CountsOtherwise(string text, EvaluationResults results) =>
-        new StringInfo(text).LengthInTextElements != text.EnumerateRunes().Count()
+        text.EnumerateRunes().Count() is var characters && (new StringInfo(text).LengthInTextElements != characters || text.Length != characters)
         && results.Details.Where(detail => detail.HasErrors).SelectMany(detail => detail.Errors!)
-            .All(error => error.Key is "minLength" or "maxLength" or "anyOf" or "oneOf" or "allOf" or "");
+            .All(error => error.Key is "pattern" or "minLength" or "maxLength" or "anyOf" or "oneOf" or "allOf" or "");
 
     private bool IsFormat(string text) => _format switch
     {
