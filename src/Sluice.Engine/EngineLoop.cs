@@ -164,6 +164,8 @@ internal sealed partial class EngineLoop
         {
             _model.ReadLogits(logitRow, _logits);
             sampled = _sampler.Sample(_logits, sequence.Sampling, Allowed(sequence));
+            if (sequence.Matcher?.Accept(sampled.Token) == false)
+                throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
             Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);
         }
         catch (Exception e)
@@ -173,8 +175,6 @@ internal sealed partial class EngineLoop
         }
 
         sequence.Append(sampled.Token);
-        if (sequence.Matcher?.Accept(sampled.Token) == false)
-            throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
         sequence.FirstTokenAt ??= _clock.GetTimestamp();
         sequence.Stream.Publish(sampled);
         if (sequence.StopTokens.AsSpan().Contains(sampled.Token) || sequence.Matcher is { IsEnded: true })
