@@ -34,7 +34,7 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
         Generator = new TextGenerator(engine, text.Tokenizer, endOfText);
         Chat = text.Chat;
         OutputFormat = text.Format;
-        Defaults = Suggested(defaults);
+        Defaults = SamplingOptions.Suggested(defaults);
     }
 
     /// <summary>Where the demonstration model lies.</summary>
@@ -118,17 +118,6 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
         long requested = options.CacheBytes ?? Math.Max(1, Math.Min(CacheBudget.Default(free), Math.Max(LeastCacheBytes, free / 8)));
         return CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), requested, free);
     }
-
-    private static SamplingOptions Suggested(GenerationDefaults defaults) => new()
-    {
-        Temperature = defaults.DoSample == false ? 0 : defaults.Temperature ?? 1,
-        TopK = defaults.TopK ?? 0,
-        TopP = defaults.TopP ?? 1,
-        MinP = defaults.MinP ?? 0,
-        RepetitionPenalty = defaults.RepetitionPenalty ?? 1,
-        PresencePenalty = defaults.PresencePenalty ?? 0,
-        FrequencyPenalty = defaults.FrequencyPenalty ?? 0,
-    };
 
     /// <summary>What stands between messages and token ids.</summary>
     private sealed record ModelText(Tokenizer Tokenizer, ChatTemplate Chat, OutputFormat Format)

@@ -23,7 +23,7 @@ internal sealed class SamplingFlags
 
     public SamplingOptions Read(ParseResult parsed, GenerationDefaults defaults)
     {
-        SamplingOptions options = Apply(defaults);
+        SamplingOptions options = SamplingOptions.Suggested(defaults);
         return options with
         {
             Temperature = parsed.GetValue(_temperature) ?? options.Temperature,
@@ -34,18 +34,6 @@ internal sealed class SamplingFlags
             Seed = parsed.GetValue(_seed) ?? options.Seed,
         };
     }
-
-    /// <summary>generation_config.json as sampling options; <c>do_sample: false</c> is greedy.</summary>
-    public static SamplingOptions Apply(GenerationDefaults defaults) => new()
-    {
-        Temperature = defaults.DoSample == false ? 0 : defaults.Temperature ?? 1,
-        TopK = defaults.TopK ?? 0,
-        TopP = defaults.TopP ?? 1,
-        MinP = defaults.MinP ?? 0,
-        RepetitionPenalty = defaults.RepetitionPenalty ?? 1,
-        PresencePenalty = defaults.PresencePenalty ?? 0,
-        FrequencyPenalty = defaults.FrequencyPenalty ?? 0,
-    };
 
     // Numbers are written the same way whatever the user's locale.
     private static Option<float?> Number(string name, string help, string description) => new(name)

@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Hosting;
 using Sluice.Cli.Terminal;
+using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
 using Sluice.Server;
 using Sluice.Server.Configuration;
@@ -57,7 +58,7 @@ internal static class ServeCommand
             Generator = new TextGenerator(session.Engine, tokenizer, session.EndOfText),
             Chat = template,
             Family = session.Config.ModelType,
-            Defaults = SamplingFlags.Apply(session.Defaults),
+            Defaults = SamplingOptions.Suggested(session.Defaults),
         };
         await using WebApplication app = SluiceServer.Build(options, served);
         await app.StartAsync(cancellation);

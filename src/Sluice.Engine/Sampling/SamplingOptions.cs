@@ -1,3 +1,4 @@
+using Sluice.Checkpoints;
 using Sluice.Core;
 
 namespace Sluice.Engine.Sampling;
@@ -18,6 +19,18 @@ public sealed record SamplingOptions
 
     /// <summary>Always the likeliest token; nothing is drawn.</summary>
     public static SamplingOptions Greedy { get; } = new() { Temperature = 0 };
+
+    /// <summary>What a model's generation_config.json suggests; <c>do_sample: false</c> is greedy.</summary>
+    public static SamplingOptions Suggested(GenerationDefaults defaults) => new()
+    {
+        Temperature = defaults.DoSample == false ? 0 : defaults.Temperature ?? 1,
+        TopK = defaults.TopK ?? 0,
+        TopP = defaults.TopP ?? 1,
+        MinP = defaults.MinP ?? 0,
+        RepetitionPenalty = defaults.RepetitionPenalty ?? 1,
+        PresencePenalty = defaults.PresencePenalty ?? 0,
+        FrequencyPenalty = defaults.FrequencyPenalty ?? 0,
+    };
 
     /// <summary>Logits are divided by this; 0 takes the likeliest token, the lower id on a tie. From 0 to 100, default 1.</summary>
     public float Temperature { get; init => field = Checked(value, 0, 100, "temperature"); } = 1;
