@@ -13,6 +13,7 @@ internal static unsafe partial class Posix
     internal const int AdviseWillNeed = 3;
     internal const int AdviseDontNeed = 4;
     internal const int AdviseHugePage = 14;
+    internal const int AdvisePopulateWrite = 23;
     internal const int FadviseDontNeed = 4;
     internal const int OpenReadOnly = 0;
     internal const int OpenNonBlocking = 0x800;

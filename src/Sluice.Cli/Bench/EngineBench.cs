@@ -41,16 +41,26 @@ internal sealed class EngineBench(LanguageModel model, int stepTokens, Cancellat
             Add((await RunAsync(engine, "regenerate", second)).Row);
             Add((await RunAsync(engine, "turn 2 by another client", [.. first, .. answer, .. Tokens(turn)])).Row);
 
-            // Once is enough, and last, when all code is compiled as well as it will be.
-            if (i < repeats - 1)
-                continue;
-            for (int other = 0; other < others; other++)
-                _ = await RunAsync(engine, "other", Tokens(history));
-            if (others > 0)
-                Add((await RunAsync(engine, $"turn 2 after {others} other conversations", [.. first, .. answer, .. Tokens(turn)])).Row);
+            // Last, when all code is compiled as well as it will be.
+            if (i == repeats - 1 && others > 0)
+                await AfterOthersAsync(engine, [.. first, .. answer]);
         }
 
         return [.. rows.Values.Select(same => same.OrderBy(row => row.Seconds).ElementAt(same.Count / 2))];
+
+        // Each of the first conversations is continued after at least so many others: as many samples as repetitions.
+        async Task AfterOthersAsync(InferenceEngine engine, int[] conversation)
+        {
+            Queue<int[]> conversations = new([conversation]);
+            for (int other = 0; other < others + repeats - 1; other++)
+            {
+                int[] prompt = Tokens(history);
+                conversations.Enqueue([.. prompt, .. (await RunAsync(engine, "other", prompt)).Answer]);
+            }
+
+            for (int sample = 0; sample < repeats; sample++)
+                Add((await RunAsync(engine, $"turn 2 after {others} other conversations", [.. conversations.Dequeue(), .. Tokens(turn)])).Row);
+        }
 
         void Add(TurnRow row)
         {

@@ -10,15 +10,20 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     // More is not filled with NaN beforehand, because that would make all of it resident.
     private const long MostPoisonedBytes = 256 << 20;
 
+    // So that a turn's new states find memory that is ready; a sixteenth of the arena at most.
+    private const long MostPrefaultedBytes = 256 << 20;
+
     private readonly Arena _arena = new("KV pages and recurrent states");
     private readonly byte* _data;
     private readonly int[] _slots;
+    private readonly Prefault _prefault;
 
     private CpuCacheArena(CacheShape shape, MemoryGeometry geometry, int superblocks)
         : base(geometry, superblocks)
     {
         long bytes = checked(superblocks * geometry.SuperblockBytes);
         _data = _arena.Allocate(bytes);
+        _prefault = new Prefault(_data, bytes, Math.Min(bytes / 16, MostPrefaultedBytes));
         Poison.Fill((float*)_data, Math.Min(bytes, MostPoisonedBytes) / sizeof(float));
         _slots = new int[Slots * geometry.SuperblocksPerSlot];
         Array.Fill(_slots, -1);
@@ -68,6 +73,9 @@ internal sealed unsafe class CpuCacheArena : CacheArena
         {
             if ((uint)superblock >= (uint)Superblocks)
                 throw new BackendException($"expected a superblock below {Superblocks}, found {superblock}");
+
+            // Superblocks are given out from the first upwards and re-used before a new one is begun, so states show how far use has come.
+            _prefault.Reached((superblock + 1) * Geometry.SuperblockBytes);
         }
 
         superblocks.CopyTo(_slots.AsSpan(slot * Geometry.SuperblocksPerSlot, Geometry.SuperblocksPerSlot));
@@ -95,5 +103,9 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _arena.Dispose();
+    public override void Dispose()
+    {
+        _prefault.Dispose();
+        _arena.Dispose();
+    }
 }

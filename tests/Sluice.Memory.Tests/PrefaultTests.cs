@@ -1,0 +1,45 @@
+namespace Sluice.Memory.Tests;
+
+public sealed unsafe class PrefaultTests
+{
+    [Fact]
+    public void Makes_memory_resident_ahead_of_use_and_no_further()
+    {
+        const long Bytes = 256L << 20;
+        const long Ahead = 32L << 20;
+        using Arena arena = new("prefault test");
+        byte* start = arena.Allocate(Bytes);
+        start[5] = 7;
+        using Prefault prefault = new(start, Bytes, Ahead);
+        Assert.Equal(0, prefault.ResidentBytes);
+        prefault.Reached(1 << 20);
+        Settle(prefault, Ahead);
+        Assert.True(prefault.ResidentBytes is >= Ahead and (<= 2 * Ahead or Bytes), $"{prefault.ResidentBytes} bytes");
+        Assert.Equal(7, start[5]);
+
+        long before = prefault.ResidentBytes;
+        prefault.Reached(1 << 20);
+        Assert.Equal(before, prefault.ResidentBytes);
+
+        prefault.Reached(Bytes);
+        Settle(prefault, Bytes);
+        Assert.Equal(Bytes, prefault.ResidentBytes);
+    }
+
+    [Fact]
+    public void Stops_before_its_memory_goes()
+    {
+        for (int i = 0; i < 20; i++)
+        {
+            using Arena arena = new("prefault test");
+            using Prefault prefault = new(arena.Allocate(64L << 20), 64L << 20, 64L << 20);
+            prefault.Reached(1);
+        }
+    }
+
+    private static void Settle(Prefault prefault, long bytes)
+    {
+        for (int i = 0; i < 2000 && prefault.ResidentBytes < bytes && OperatingSystem.IsLinux(); i++)
+            Thread.Sleep(5);
+    }
+}
