@@ -32,10 +32,16 @@ public interface IBackend : IDisposable
     /// <summary>What runs, for people: for example <c>cpu (AVX-512, 2 threads)</c>.</summary>
     string Name { get; }
 
+    /// <summary>Memory of the device that is free now, bytes: for weights, activations and caches.</summary>
+    long AvailableBytes { get; }
+
     // ---- memory -------------------------------------------------------------------------------------------------------
 
-    /// <summary>Allocates activations, [<paramref name="rows"/>, <paramref name="width"/>], zeroed.</summary>
-    Activation Allocate(int rows, int width);
+    /// <summary>
+    /// Allocates activations, [<paramref name="rows"/>, <paramref name="width"/>], zeroed; in float32 on any device if
+    /// <paramref name="isPrecise"/>, for what is compared closely: the router's logits and the model's.
+    /// </summary>
+    Activation Allocate(int rows, int width, bool isPrecise = false);
 
     /// <summary>Allocates routing for <paramref name="rows"/> rows.</summary>
     Routing AllocateRouting(int rows, int topK);
@@ -65,6 +71,17 @@ public interface IBackend : IDisposable
 
     /// <summary>Makes a step's batch known to the device before its first operation.</summary>
     void BeginStep(StepBatch batch);
+
+    /// <summary>
+    /// Runs a step: <see cref="BeginStep"/>, then <paramref name="operations"/>. A device may hand them a batch with rows added that belong to
+    /// nobody (<see cref="StepBatch.AddPadding"/>), up to <paramref name="mostRows"/> in all, and may record what they do for a batch of some
+    /// size and repeat it without calling them; so they depend on the batch alone, and on all its counts only.
+    /// </summary>
+    void RunStep(StepBatch batch, int mostRows, Action<StepBatch> operations)
+    {
+        BeginStep(batch);
+        operations(batch);
+    }
 
     /// <summary><c>hidden[i] = table[tokens[i]]</c>.</summary>
     void Embed(StepBatch batch, Matrix table, Activation hidden);

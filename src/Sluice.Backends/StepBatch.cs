@@ -127,4 +127,19 @@ public sealed class StepBatch
 
         return _sequences.Count - 1;
     }
+
+    /// <summary>
+    /// Adds a row that belongs to nobody, to bring a batch to a size that a device has recorded: token 0 at position 0, no pages, slot -1, logits
+    /// wanted. Operations compute something for it and keep nothing.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The batch is full.</exception>
+    public void AddPadding()
+    {
+        if (TokenCount == MaxTokens)
+            throw new InvalidOperationException($"all {MaxTokens} rows are taken");
+        _tokens[TokenCount] = 0;
+        _positions[TokenCount] = 0;
+        _sequences.Add(new SequenceSpan(TokenCount, 1, 0, -1, [], _exports.Count, 0));
+        _logitRows.Add(TokenCount++);
+    }
 }

@@ -1,7 +1,9 @@
+using System.Globalization;
 using Sluice.Backends;
 using Sluice.Backends.Reference;
 using Sluice.Core;
 using Sluice.Cpu;
+using Sluice.Cuda;
 
 namespace Sluice.Cli;
 
@@ -9,15 +11,30 @@ namespace Sluice.Cli;
 internal static class Devices
 {
     public const string Cpu = "cpu";
+    public const string Cuda = "cuda";
     public const string Reference = "reference";
 
+    /// <summary>For help texts.</summary>
+    public const string Description = "What computes: cpu, cuda, or cuda:N for another card than the first. Default: cpu.";
+
+    /// <summary>Opens a device by its name.</summary>
+    /// <exception cref="ConfigurationException">There is no such kind.</exception>
+    /// <exception cref="BackendException">It is not there or cannot be used; the message says why.</exception>
     public static IBackend Open(string name, int threads = 0) => name switch
     {
         Cpu => new CpuBackend(Options(threads)),
         Reference => new ReferenceBackend(),
-        _ => throw new ConfigurationException($"unknown backend '{name}'; there are {Cpu} and {Reference}"),
+        Cuda => CudaBackend.Open(),
+        _ when CardOf(name) is { } card => CudaBackend.Open(card),
+        _ => throw new ConfigurationException($"device: expected {Cpu}, {Cuda}, {Cuda}:N or {Reference}, found '{name}'"),
     };
 
     /// <summary>How to use the processor; 0 threads for its default.</summary>
     public static CpuOptions Options(int threads) => new() { Threads = threads > 0 ? threads : null };
+
+    private static int? CardOf(string name) =>
+        name.StartsWith(Cuda + ":", StringComparison.Ordinal)
+        && int.TryParse(name.AsSpan(Cuda.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int card)
+            ? card
+            : null;
 }

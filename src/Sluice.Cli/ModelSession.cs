@@ -4,7 +4,6 @@ using Sluice.Checkpoints;
 using Sluice.Cli.Terminal;
 using Sluice.Core;
 using Sluice.Engine;
-using Sluice.Memory;
 using Sluice.Models;
 
 namespace Sluice.Cli;
@@ -13,6 +12,9 @@ namespace Sluice.Cli;
 internal sealed record SessionOptions
 {
     public required string Folder { get; init; }
+
+    /// <summary>What computes, by its name.</summary>
+    public string Device { get; init; } = Devices.Cpu;
 
     public int Threads { get; init; }
 
@@ -57,10 +59,10 @@ internal sealed class ModelSession : IAsyncDisposable
     public static ModelSession Load(SessionOptions options, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(options.Folder);
-        IBackend backend = Devices.Open(Devices.Cpu, options.Threads);
+        IBackend backend = Devices.Open(options.Device, options.Threads);
         try
         {
-            long free = Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes) - checkpoint.ByteLength;
+            long free = backend.AvailableBytes - checkpoint.ByteLength;
             long cacheBytes = CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), options.Memory, free);
             LoadDisplay display = new("loading");
             long start = Stopwatch.GetTimestamp();

@@ -65,11 +65,14 @@ public sealed class CpuBackend : IBackend
     /// <inheritdoc/>
     public string Name { get; }
 
+    /// <inheritdoc/>
+    public long AvailableBytes => Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes);
+
     /// <summary>Threads that compute, the caller's among them.</summary>
     public int Threads => _pool.Threads;
 
     /// <inheritdoc/>
-    public Activation Allocate(int rows, int width) => CpuActivation.Allocate(_arena, rows, width);
+    public Activation Allocate(int rows, int width, bool isPrecise = false) => CpuActivation.Allocate(_arena, rows, width);
 
     /// <inheritdoc/>
     public Routing AllocateRouting(int rows, int topK) => new CpuRouting(_arena, rows, topK);

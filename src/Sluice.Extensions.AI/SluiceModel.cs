@@ -5,7 +5,6 @@ using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
-using Sluice.Memory;
 using Sluice.Models;
 using Sluice.Text;
 using Sluice.Text.Output;
@@ -114,7 +113,7 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
 
     private static long ChooseCacheBytes(SluiceOptions options, Checkpoint checkpoint, IBackend backend)
     {
-        long free = Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes) - checkpoint.ByteLength;
+        long free = backend.AvailableBytes - checkpoint.ByteLength;
         long requested = options.CacheBytes ?? Math.Max(1, Math.Min(CacheBudget.Default(free), Math.Max(LeastCacheBytes, free / 8)));
         return CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), requested, free);
     }

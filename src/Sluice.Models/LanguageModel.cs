@@ -24,6 +24,7 @@ public sealed class LanguageModel : ILanguageModel
     private readonly Activation _wanted;
     private readonly Activation _wantedNormed;
     private readonly Activation _logits;
+    private readonly Action<StepBatch> _run;
     private int _logitRows;
 
     private LanguageModel(ModelConfig config, IBackend backend, ModelWeights weights, ModelOptions options)
@@ -41,7 +42,8 @@ public sealed class LanguageModel : ILanguageModel
         _delta = backend.Allocate(MaxStepTokens, config.HiddenSize);
         _wanted = backend.Allocate(MaxLogitRows, config.HiddenSize);
         _wantedNormed = backend.Allocate(MaxLogitRows, config.HiddenSize);
-        _logits = backend.Allocate(MaxLogitRows, config.VocabularySize);
+        _logits = backend.Allocate(MaxLogitRows, config.VocabularySize, isPrecise: true);
+        _run = Run;
     }
 
     /// <inheritdoc/>
@@ -94,8 +96,33 @@ public sealed class LanguageModel : ILanguageModel
     public void Forward(StepBatch batch)
     {
         Check(batch);
-        int rows = batch.TokenCount;
+        _logitRows = batch.LogitRows.Length;
+        if (Observer is null)
+        {
+            _backend.RunStep(batch, Math.Min(MaxStepTokens, MaxLogitRows), _run);
+            return;
+        }
+
+        // An observer wants to be called in every step.
         _backend.BeginStep(batch);
+        Run(batch);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The last step wanted fewer logits.</exception>
+    public void ReadLogits(int index, Span<float> logits)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _logitRows);
+        _backend.Read(_logits, index, logits);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Caches.Dispose();
+
+    private void Run(StepBatch batch)
+    {
+        int rows = batch.TokenCount;
         _backend.Embed(batch, _weights.Embedding, _hidden);
         Observer?.Invoke(ModelPoint.Embedding, -1, batch, _hidden);
         _backend.RmsNorm(_hidden, _layers[0].InputNorm, Config.NormEpsilon, _normed, rows);
@@ -114,26 +141,14 @@ public sealed class LanguageModel : ILanguageModel
             Observer?.Invoke(ModelPoint.Layer, i, batch, _hidden);
         }
 
-        _logitRows = batch.LogitRows.Length;
-        if (_logitRows == 0)
+        int logitRows = batch.LogitRows.Length;
+        if (logitRows == 0)
             return;
         _backend.GatherLogitRows(batch, _hidden, _wanted);
-        _backend.RmsNorm(_wanted, _weights.FinalNorm, Config.NormEpsilon, _wantedNormed, _logitRows);
+        _backend.RmsNorm(_wanted, _weights.FinalNorm, Config.NormEpsilon, _wantedNormed, logitRows);
         Observer?.Invoke(ModelPoint.FinalNorm, -1, batch, _wantedNormed);
-        _backend.Linear(_wantedNormed, _weights.Head, null, _logits, _logitRows);
+        _backend.Linear(_wantedNormed, _weights.Head, null, _logits, logitRows);
     }
-
-    /// <inheritdoc/>
-    /// <exception cref="ArgumentOutOfRangeException">The last step wanted fewer logits.</exception>
-    public void ReadLogits(int index, Span<float> logits)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _logitRows);
-        _backend.Read(_logits, index, logits);
-    }
-
-    /// <inheritdoc/>
-    public void Dispose() => Caches.Dispose();
 
     private static CacheArena CreateCaches(IBackend backend, CacheShape shape, ModelOptions options)
     {

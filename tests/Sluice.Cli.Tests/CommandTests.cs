@@ -73,7 +73,7 @@ public sealed class CommandTests
         ProgramRun agrees = await SluiceProgram.RunAsync("verify", "--model", model, "--expected", expected);
         Assert.Equal(0, agrees.ExitCode);
         Assert.Contains("no layer departs", agrees.Output, StringComparison.Ordinal);
-        ProgramRun departs = await SluiceProgram.RunAsync("verify", "--model", model, "--expected", expected, "--tolerance", "1e-9", "--backend", "reference");
+        ProgramRun departs = await SluiceProgram.RunAsync("verify", "--model", model, "--expected", expected, "--tolerance", "1e-9", "--device", "reference");
         Assert.Equal(1, departs.ExitCode);
         Assert.Contains("first departure: layer 0", departs.Output, StringComparison.Ordinal);
     }

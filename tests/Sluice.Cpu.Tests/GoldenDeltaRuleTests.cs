@@ -1,3 +1,4 @@
+using Sluice.Tests.Operations;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Memory;

@@ -1,3 +1,4 @@
+using Sluice.Tests.Operations;
 using Sluice.Backends;
 using Sluice.Backends.Reference;
 using Sluice.Core;

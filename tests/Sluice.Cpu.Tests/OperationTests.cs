@@ -1,3 +1,4 @@
+using Sluice.Tests.Operations;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Sluice.Backends;

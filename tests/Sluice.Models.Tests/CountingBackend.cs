@@ -16,7 +16,9 @@ internal sealed class CountingBackend : IBackend
 
     public string Name => "counting";
 
-    public Activation Allocate(int rows, int width) => _inner.Allocate(rows, width);
+    public long AvailableBytes => _inner.AvailableBytes;
+
+    public Activation Allocate(int rows, int width, bool isPrecise = false) => _inner.Allocate(rows, width, isPrecise);
 
     public Routing AllocateRouting(int rows, int topK) => _inner.AllocateRouting(rows, topK);
 

@@ -12,7 +12,10 @@ public sealed class ReferenceBackend : IBackend
     public string Name => "reference (scalar)";
 
     /// <inheritdoc/>
-    public Activation Allocate(int rows, int width) => new ReferenceActivation(rows, width);
+    public long AvailableBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
+    /// <inheritdoc/>
+    public Activation Allocate(int rows, int width, bool isPrecise = false) => new ReferenceActivation(rows, width);
 
     /// <inheritdoc/>
     public Routing AllocateRouting(int rows, int topK) => new ReferenceRouting(rows, topK);

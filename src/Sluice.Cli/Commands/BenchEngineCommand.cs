@@ -6,7 +6,6 @@ using Sluice.Checkpoints;
 using Sluice.Cli.Bench;
 using Sluice.Cli.Terminal;
 using Sluice.Engine;
-using Sluice.Memory;
 using Sluice.Models;
 using Spectre.Console;
 
@@ -31,18 +30,19 @@ internal static class BenchEngineCommand
         Option<int> output = CommonOptions.AtLeast(new("--output-tokens") { HelpName = "N", DefaultValueFactory = _ => 32, Description = "uncached, concurrency: tokens generated. Default: 32." }, 2);
         Option<int[]> concurrency = new("--concurrency") { HelpName = "N", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1, 2, 4, 8, 16, 32, 64], Description = "concurrency: streams. Default: 1 2 4 8 16 32 64." };
         Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Counted repetitions, or pairs of runs. Default: 5." }, 1);
+        Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
         Option<long> memory = CommonOptions.Memory();
         Command command = new("bench-engine", "Measure the engine and its prefix cache, as ratios.")
         {
-            model, config, what, history, turn, others, requests, prompt, output, concurrency, repeats, threads, memory,
+            model, config, what, history, turn, others, requests, prompt, output, concurrency, repeats, device, threads, memory,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
             using TensorStore store = parsed.GetValue(config) is { } file
                 ? new DummyCheckpoint(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)))
                 : Checkpoint.Open(ModelFolder.Resolve(parsed.GetValue(model)));
-            using IBackend backend = Devices.Open(Devices.Cpu, parsed.GetValue(threads));
+            using IBackend backend = Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads));
             using LanguageModel loaded = Load(store, backend, parsed.GetValue(memory), cancellation);
             Console.WriteLine($"{backend.Name}, {ByteSize.Format(loaded.Caches.Superblocks * loaded.Caches.Geometry.SuperblockBytes)} for KV and states");
             EngineBench bench = new(loaded, StepTokens, cancellation);
@@ -61,7 +61,7 @@ internal static class BenchEngineCommand
     private static LanguageModel Load(TensorStore store, IBackend backend, long memory, CancellationToken cancellation)
     {
         long weights = new ModelFootprint(store.Config).WeightBytes;
-        long free = Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes) - weights;
+        long free = backend.AvailableBytes - weights;
         LoadDisplay display = new("loading");
         long start = Stopwatch.GetTimestamp();
         LanguageModel model = LanguageModel.Load(

@@ -14,11 +14,12 @@ internal static class ChatCommand
         Option<string?> model = CommonOptions.Model();
         Option<string?> system = new("--system", "-s") { HelpName = "TEXT", Description = "System message." };
         Option<int?> maxTokens = new("--max-tokens", "-n") { HelpName = "N", Description = "Most tokens of an answer. Default: as many as fit." };
+        Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
         SamplingFlags sampling = new();
-        Command command = new("chat", "Chat with a model.") { message, model, system, maxTokens, threads, workers, memory };
+        Command command = new("chat", "Chat with a model.") { message, model, system, maxTokens, device, threads, workers, memory };
         sampling.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -30,6 +31,7 @@ internal static class ChatCommand
                 new SessionOptions
                 {
                     Folder = folder,
+                    Device = parsed.GetRequiredValue(device),
                     Threads = parsed.GetValue(threads),
                     LoadWorkers = parsed.GetValue(workers),
                     Memory = parsed.GetValue(memory),

@@ -11,6 +11,9 @@ internal static class CommonOptions
 
     public static Option<int> Threads() => AtLeast(new("--threads", "-t") { HelpName = "N", Description = "Threads for computing. Default: one per physical core." }, 0);
 
+    public static Option<string> Device() =>
+        new("--device") { HelpName = "DEVICE", DefaultValueFactory = _ => Devices.Cpu, Description = Devices.Description };
+
     public static Option<int> LoadWorkers() =>
         AtLeast(new("--load-workers") { HelpName = "N", Description = "Tensors loaded at the same time. Default: one per core, 16 at most." }, 0);
 

@@ -31,11 +31,12 @@ internal static class GenerateCommand
         Option<int?> topLogprobs = new("--top-logprobs") { HelpName = "K", Description = "Report the K likeliest tokens at each position, at most 20." };
         Option<bool> json = new("--json") { Description = "Print JSON for --prompt too." };
         Option<bool> special = new("--special") { Description = "Recognise special tokens in --prompt." };
+        Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
         SamplingFlags sampling = new();
-        Command command = new("generate", "Continue a text or token ids.") { model, prompt, idsFile, output, maxTokens, topLogprobs, json, special, threads, workers, memory };
+        Command command = new("generate", "Continue a text or token ids.") { model, prompt, idsFile, output, maxTokens, topLogprobs, json, special, device, threads, workers, memory };
         sampling.AddTo(command);
         command.Validators.Add(result =>
         {
@@ -53,6 +54,7 @@ internal static class GenerateCommand
                 new SessionOptions
                 {
                     Folder = folder,
+                    Device = parsed.GetRequiredValue(device),
                     Threads = parsed.GetValue(threads),
                     LoadWorkers = parsed.GetValue(workers),
                     Memory = parsed.GetValue(memory),

@@ -40,6 +40,7 @@ internal static class ServeCommand
     private static SessionOptions ReadSession(Settings settings) => new()
     {
         Folder = ModelFolder.Resolve(settings.Text("Model")),
+        Device = settings.Text("Device") ?? Devices.Cpu,
         Threads = AtLeast(settings, "Threads", 0, 0),
         LoadWorkers = AtLeast(settings, "LoadWorkers", 0, 0),
         Memory = ReadMemory(settings),

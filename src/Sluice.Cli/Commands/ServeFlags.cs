@@ -16,6 +16,7 @@ internal sealed class ServeFlags
         Add("Host", "--host", "ADDRESS", "Address to listen on. Default: 127.0.0.1, this machine alone.");
         Add("Port", "--port", "N", "Port; 0 takes a free one. Default: 8080.");
         Add("MaxSequences", "--max-sequences", "N", "Requests that run at a time, memory permitting; others wait. Default: 64.");
+        Add("Device", "--device", "DEVICE", Devices.Description);
         Add("Threads", "--threads", "N", "Threads for computing. Default: one per physical core.", "-t");
         Add("LoadWorkers", "--load-workers", "N", "Tensors loaded at the same time. Default: one per core, 16 at most.");
         Add("Memory", "--memory", "SIZE", "Memory for KV pages and states, for example 8GiB. Default: what is free after the weights, less an eighth.");

@@ -19,17 +19,16 @@ internal static class VerifyCommand
         Option<FileInfo> expected = new("--expected") { HelpName = "FILE.safetensors", Required = true, Description = "input_ids, and any of logits, nll, argmax, hidden." };
         Option<double> tolerance = new("--tolerance") { HelpName = "X", DefaultValueFactory = _ => 1e-3, Description = "Largest error of logits and hidden states in units of their standard deviation, ten times the mean error of nll, and the fraction of positions whose argmax may differ." };
         Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", Description = "Tokens a step. Default: 512." }, 1);
-        Option<string> backend = new("--backend") { DefaultValueFactory = _ => Devices.Cpu, Description = "What computes." };
-        backend.AcceptOnlyFromAmong(Devices.Cpu, Devices.Reference);
+        Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
         Option<int> workers = CommonOptions.LoadWorkers();
-        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, backend, threads, workers };
+        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, device, threads, workers };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(
             ModelFolder.Resolve(parsed.GetValue(model)),
             parsed.GetRequiredValue(expected).FullName,
             parsed.GetValue(tolerance),
             parsed.GetValue(chunk),
-            () => Devices.Open(parsed.GetRequiredValue(backend), parsed.GetValue(threads)),
+            () => Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads)),
             parsed.GetValue(workers),
             cancellation)));
         return command;

@@ -66,7 +66,7 @@ internal sealed class SparseMoe : IChannelMixer
     {
         public Buffers(IBackend backend, int rows, int hidden, MoeConfig shape)
         {
-            RouterLogits = backend.Allocate(rows, shape.Experts);
+            RouterLogits = backend.Allocate(rows, shape.Experts, isPrecise: true);
             Routing = backend.AllocateRouting(rows, shape.TopK);
             if (shape.SharedIntermediateSize == 0)
                 return;

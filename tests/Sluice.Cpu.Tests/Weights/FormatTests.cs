@@ -1,3 +1,4 @@
+using Sluice.Tests.Operations;
 using System.Runtime.InteropServices;
 using Sluice.Backends;
 using Sluice.Core;

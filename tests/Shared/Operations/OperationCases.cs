@@ -1,11 +1,12 @@
 using Sluice.Backends;
 using Sluice.Core;
 
-namespace Sluice.Cpu.Tests;
+namespace Sluice.Tests.Operations;
 
 /// <summary>
 /// Operations on random shapes and inputs, the same for every backend that is given: what comes out is compared with the scalar
-/// reference, and bit by bit between instruction sets and numbers of threads.
+/// reference, and bit by bit between instruction sets and numbers of threads. Widths are multiples of <see cref="Granularity.Width"/>, which each
+/// project sets as its device needs.
 /// </summary>
 internal static class OperationCases
 {
@@ -35,7 +36,7 @@ internal static class OperationCases
     private static float[] Embed(IBackend backend, int seed, MatrixUse use)
     {
         Random random = new(seed);
-        int width = random.Next(1, 200);
+        int width = Width(random, 200);
         int rows = random.Next(1, 90);
         Matrix table = backend.LoadMatrix(use, RandomMatrix.OfAnyType(random, rows, width), RandomMatrix.OfAnyType(random, 7, width));
         StepBatch batch = new(20);
@@ -49,7 +50,7 @@ internal static class OperationCases
     private static float[] Norm(IBackend backend, int seed)
     {
         Random random = new(seed);
-        (int rows, int width) = (random.Next(1, 20), random.Next(1, 300));
+        (int rows, int width) = (random.Next(1, 20), Width(random, 300));
         Activation x = Rig.Of(backend, Rig.Normal(random, rows * width, 3), rows);
         Activation delta = Rig.Of(backend, Rig.Normal(random, rows * width), rows);
         Vector weight = backend.LoadVector(Rig.Normal(random, width));
@@ -63,7 +64,7 @@ internal static class OperationCases
     private static float[] Add(IBackend backend, int seed)
     {
         Random random = new(seed);
-        (int rows, int width) = (random.Next(1, 20), random.Next(1, 300));
+        (int rows, int width) = (random.Next(1, 20), Width(random, 300));
         Activation x = Rig.Of(backend, Rig.Normal(random, rows * width), rows);
         backend.Add(x, Rig.Of(backend, Rig.Normal(random, rows * width), rows), rows);
         return Rig.Read(backend, x, rows);
@@ -72,14 +73,14 @@ internal static class OperationCases
     private static float[] Linear(IBackend backend, int seed)
     {
         Random random = new(seed);
-        return Linear(backend, random, random.Next(1, 34), random.Next(1, 700), random.Next(1, 120));
+        return Linear(backend, random, random.Next(1, 34), Width(random, 700), random.Next(1, 120));
     }
 
     /// <summary>More rows than a block, more columns than a block, more panels than an item.</summary>
     private static float[] LinearOfManyRows(IBackend backend, int seed)
     {
         Random random = new(seed);
-        return Linear(backend, random, 500 + random.Next(20), 257 + random.Next(20), 65 + random.Next(60));
+        return Linear(backend, random, 500 + random.Next(20), Whole(257 + random.Next(20)), 65 + random.Next(60));
     }
 
     private static float[] Linear(IBackend backend, Random random, int rows, int columns, int outputs)
@@ -98,7 +99,7 @@ internal static class OperationCases
     private static float[] SwiGlu(IBackend backend, int seed)
     {
         Random random = new(seed);
-        (int rows, int width) = (random.Next(1, 20), random.Next(1, 200));
+        (int rows, int width) = (random.Next(1, 20), Width(random, 200));
         Activation y = Rig.Empty(backend, rows, width);
         backend.SwiGlu(Rig.Of(backend, Rig.Normal(random, rows * 2 * width, 4), rows), y, rows);
         return Rig.Read(backend, y, rows);
@@ -112,8 +113,9 @@ internal static class OperationCases
         batch.Add(new int[3], 0, 1, [1], LogitsWanted.None);
         batch.Add(new int[4], 0, 2, [2], LogitsWanted.All);
         backend.BeginStep(batch);
-        Activation y = Rig.Empty(backend, 8, 33);
-        backend.GatherLogitRows(batch, Rig.Of(backend, Rig.Normal(random, 14 * 33), 14), y);
+        int width = Whole(33);
+        Activation y = Rig.Empty(backend, 8, width);
+        backend.GatherLogitRows(batch, Rig.Of(backend, Rig.Normal(random, 14 * width), 14), y);
         return Rig.Read(backend, y, 5);
     }
 
@@ -162,7 +164,7 @@ internal static class OperationCases
     private static float[] GatedNorm(IBackend backend, int seed)
     {
         Random random = new(seed);
-        (int rows, int heads, int width) = (random.Next(1, 9), random.Next(1, 5), random.Next(1, 70));
+        (int rows, int heads, int width) = (random.Next(1, 9), random.Next(1, 5), Width(random, 70));
         Activation o = Rig.Of(backend, Rig.Normal(random, rows * heads * width), rows);
         Activation z = Rig.Of(backend, Rig.Normal(random, rows * heads * width, 3), rows);
         Activation y = Rig.Empty(backend, rows, heads * width);
@@ -174,7 +176,7 @@ internal static class OperationCases
     {
         Random random = new(seed);
         int kvHeads = random.Next(1, 4);
-        int headDim = random.Next(1, 50) * 2;
+        int headDim = Whole(random.Next(1, 50) * 2);
         AttentionConfig shape = new(
             kvHeads * random.Next(1, 9), kvHeads, headDim, random.Next(1, (headDim / 2) + 1) * 2, 1e6, OutputGate: random.Next(2) == 0, Bias: false);
         (int queries, int keys) = (shape.QueryHeads * headDim, kvHeads * headDim);
@@ -201,7 +203,7 @@ internal static class OperationCases
     private static float[] Experts(IBackend backend, int seed)
     {
         Random random = new(seed);
-        (int hidden, int inner, int count) = (random.Next(1, 150), random.Next(1, 100), random.Next(1, 12));
+        (int hidden, int inner, int count) = (Width(random, 150), Width(random, 100), random.Next(Granularity.LeastExperts, 12));
         int topK = random.Next(1, count + 1);
         int rows = random.Next(3) == 0 ? random.Next(100, 250) : random.Next(1, 20);
         List<ExpertSource> sources = [];
@@ -215,7 +217,7 @@ internal static class OperationCases
         }
 
         Routing routing = backend.AllocateRouting(rows, topK);
-        backend.Route(Rig.Of(backend, Rig.Normal(random, rows * count), rows), random.Next(2) == 0, routing, rows);
+        backend.Route(Rig.Of(backend, Rig.Normal(random, rows * count), rows, isPrecise: true), random.Next(2) == 0, routing, rows);
         Activation y = Rig.Empty(backend, rows, hidden);
         backend.Experts(Rig.Of(backend, Rig.Normal(random, rows * hidden), rows), routing, backend.LoadExperts(sources), y, rows);
         return Rig.Read(backend, y, rows);
@@ -224,7 +226,7 @@ internal static class OperationCases
     private static float[] AddGated(IBackend backend, int seed)
     {
         Random random = new(seed);
-        (int rows, int width) = (random.Next(1, 20), random.Next(1, 200));
+        (int rows, int width) = (random.Next(1, 20), Width(random, 200));
         Activation y = Rig.Of(backend, Rig.Normal(random, rows * width), rows);
         backend.AddGated(
             Rig.Of(backend, Rig.Normal(random, rows * width), rows), Rig.Of(backend, Rig.Normal(random, rows, 3), rows), y, rows);
@@ -234,6 +236,11 @@ internal static class OperationCases
     private static LinearAttentionConfig Shape(Random random)
     {
         int keyHeads = random.Next(1, 4);
-        return new LinearAttentionConfig(keyHeads, keyHeads * random.Next(1, 4), random.Next(1, 70), random.Next(1, 70), random.Next(1, 6));
+        return new LinearAttentionConfig(keyHeads, keyHeads * random.Next(1, 4), Width(random, 70), Width(random, 70), random.Next(1, 6));
     }
+
+    /// <summary>A random width below <paramref name="limit"/>.</summary>
+    private static int Width(Random random, int limit) => Whole(random.Next(1, limit));
+
+    private static int Whole(int width) => (width + Granularity.Width - 1) / Granularity.Width * Granularity.Width;
 }

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using Sluice.Backends;
 
-namespace Sluice.Cpu.Tests;
+namespace Sluice.Tests.Operations;
 
 /// <summary>Activations for tests: views into wider ones full of NaN, so that reading or writing beside them shows.</summary>
 internal static class Rig
@@ -13,28 +13,27 @@ internal static class Rig
     {
         float[] values = new float[count];
         for (int i = 0; i < count; i++)
-            values[i] = scale * (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+            values[i] = Granularity.Round(scale * (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())));
         return values;
     }
 
     /// <summary>Rows for a result: NaN all over, and guards on both sides.</summary>
-    public static Activation Empty(IBackend backend, int rows, int width)
+    public static Activation Empty(IBackend backend, int rows, int width, bool isPrecise = false)
     {
-        const int Guard = 5;
-        Activation outer = backend.Allocate(rows + 1, width + (2 * Guard));
+        Activation outer = backend.Allocate(rows + 1, width + (2 * Granularity.Guard), isPrecise);
         float[] nothing = new float[outer.Width];
         Array.Fill(nothing, float.NaN);
         for (int row = 0; row <= rows; row++)
             backend.Write(nothing, outer, row);
-        Activation view = outer.Columns(Guard, width);
+        Activation view = outer.Columns(Granularity.Guard, width);
         Outer.AddOrUpdate(view, outer);
         return view;
     }
 
     /// <summary>Rows with values, [rows, width].</summary>
-    public static Activation Of(IBackend backend, float[] values, int rows)
+    public static Activation Of(IBackend backend, float[] values, int rows, bool isPrecise = false)
     {
-        Activation view = Empty(backend, rows, values.Length / rows);
+        Activation view = Empty(backend, rows, values.Length / rows, isPrecise);
         for (int row = 0; row < rows; row++)
             backend.Write(values.AsSpan(row * view.Width, view.Width), view, row);
         return view;
@@ -44,7 +43,7 @@ internal static class Rig
     public static float[] Read(IBackend backend, Activation view, int rows)
     {
         Assert.True(Outer.TryGetValue(view, out Activation? outer));
-        int guard = (outer.Width - view.Width) / 2;
+        int guard = Granularity.Guard;
         float[] result = new float[rows * view.Width];
         float[] line = new float[outer.Width];
         for (int row = 0; row < outer.Rows; row++)

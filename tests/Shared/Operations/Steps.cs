@@ -1,6 +1,6 @@
 using Sluice.Backends;
 
-namespace Sluice.Cpu.Tests;
+namespace Sluice.Tests.Operations;
 
 /// <summary>
 /// A few sequences advanced together by random steps: decodes and chunks mixed, pages scattered, states exported and sequences continued

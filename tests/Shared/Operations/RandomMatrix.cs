@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Sluice.Core;
 
-namespace Sluice.Cpu.Tests;
+namespace Sluice.Tests.Operations;
 
 /// <summary>A stored matrix of random finite numbers, about the size of weights, with scales where its type has them.</summary>
 internal sealed class RandomMatrix : MatrixSource

@@ -1,0 +1,32 @@
+using Sluice.Cuda.Blas;
+using Sluice.Cuda.Memory;
+
+namespace Sluice.Cuda.Operations;
+
+/// <summary>Products of activations with a matrix: few rows by our kernel, which streams weights at memory speed, many by the library.</summary>
+internal sealed unsafe class Linear(Launcher launcher, MatrixProducts library)
+{
+    // Beyond this the activations, read by every block, cost as much as the weights.
+    private const int FewRows = 16;
+    private const int Warps = 8;
+
+    public void Run(CudaActivation x, CudaMatrix weight, CudaActivation y, int rows)
+    {
+        if (rows > FewRows)
+        {
+            library.Multiply(
+                launcher.Stream, x.Address, x.Stride, weight.Address, weight.Columns, weight.Rows, y.Address, y.Stride, y.IsFloat, rows);
+            return;
+        }
+
+        int tiles = Launcher.CeilDiv(rows, 8);
+        (int columns, int outputs) = (weight.Columns, weight.Rows);
+        (ulong from, int fromStride, ulong weights, ulong to, int toStride) = (x.Address, x.Stride, weight.Address, y.Address, y.Stride);
+        bool isFloat = y.IsFloat;
+        launcher.Get(
+                "linear_few_rows.cu", "linear_few_rows",
+                () => [$"COLUMNS={columns}", $"TILES={tiles}", $"WARPS={Warps}", $"FLOAT_RESULT={(isFloat ? 1 : 0)}"], columns, tiles, isFloat ? 1 : 0)
+            .Launch(
+                launcher.Stream, (Launcher.CeilDiv(outputs, 16), 1, 1), Warps * 32, 0, &from, &fromStride, &weights, &to, &toStride, &rows, &outputs);
+    }
+}

@@ -1,0 +1,78 @@
+using Sluice.Backends;
+using Sluice.Cuda.Driver;
+
+namespace Sluice.Cuda.Profiling;
+
+/// <summary>What one kind of operation takes in a step.</summary>
+/// <param name="Name">The operation, with the matrix's shape where it has one.</param>
+/// <param name="Calls">Times in a step.</param>
+/// <param name="Microseconds">All calls of a step together, alone on the card.</param>
+/// <param name="Bytes">The least all of them must move, bytes.</param>
+/// <param name="Flops">The least all of them must compute.</param>
+public sealed record OperationTime(string Name, int Calls, double Microseconds, double Bytes, double Flops);
+
+/// <summary>
+/// Times a step and each kind of operation in it: each is recorded alone, all its calls one behind another over the weights of all layers, so that
+/// nothing is found in the card's cache that a real step would not find, and repeated.
+/// </summary>
+internal sealed class StepProfile(CudaStream stream, int repeats)
+{
+    private const string Everything = "step";
+
+    private readonly Dictionary<string, OperationTime> _times = new(StringComparer.Ordinal);
+    private string _measured = Everything;
+    private bool _isCollecting;
+
+    /// <summary>The whole step first, then its operations in the order in which they come.</summary>
+    public IReadOnlyList<OperationTime> Times => [.. _times.Values];
+
+    /// <summary>Whether an operation is to run now.</summary>
+    public bool Wants(string name, OperationWork work)
+    {
+        if (_isCollecting)
+        {
+            OperationTime before = _times.GetValueOrDefault(name) ?? new OperationTime(name, 0, 0, 0, 0);
+            _times[name] = before with { Calls = before.Calls + 1, Bytes = before.Bytes + work.Bytes, Flops = before.Flops + work.Flops };
+        }
+
+        return _measured == Everything || _measured == name;
+    }
+
+    /// <summary>Runs the operations many times over.</summary>
+    public void Run(StepBatch batch, Action<StepBatch> operations)
+    {
+        _times.Add(Everything, new OperationTime(Everything, 1, 0, 0, 0));
+        _isCollecting = true;
+        operations(batch);
+        _isCollecting = false;
+        operations(batch);
+        foreach (string name in _times.Keys.ToArray())
+        {
+            _measured = name;
+            using CudaGraph graph = stream.Capture(() => operations(batch));
+            _times[name] = _times[name] with { Microseconds = Median(graph) };
+        }
+
+        OperationTime[] parts = [.. _times.Values.Skip(1)];
+        _times[Everything] = _times[Everything] with { Bytes = parts.Sum(part => part.Bytes), Flops = parts.Sum(part => part.Flops) };
+    }
+
+    private double Median(CudaGraph graph)
+    {
+        using CudaEvent start = new(isTimed: true);
+        using CudaEvent end = new(isTimed: true);
+        double[] times = new double[repeats];
+        for (int i = -2; i < repeats; i++)
+        {
+            start.Record(stream);
+            graph.Launch(stream);
+            end.Record(stream);
+            end.Wait();
+            if (i >= 0)
+                times[i] = end.MicrosecondsSince(start);
+        }
+
+        Array.Sort(times);
+        return times[repeats / 2];
+    }
+}
