@@ -152,6 +152,13 @@ public interface IBackend : IDisposable
     /// <summary><c>y = sum over chosen experts of weight * down(silu(gate x) * up x)</c>.</summary>
     void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows);
 
+    /// <summary>The same, then <c>y += sigmoid(sharedGate[:, 0]) * shared</c>: the shared expert's result joins.</summary>
+    void Experts(Activation x, Routing routing, ExpertWeights experts, Activation shared, Activation sharedGate, Activation y, int rows)
+    {
+        Experts(x, routing, experts, y, rows);
+        AddGated(shared, sharedGate, y, rows);
+    }
+
     /// <summary><c>y += sigmoid(gate[:, 0]) * x</c>: the shared expert joins.</summary>
     void AddGated(Activation x, Activation gate, Activation y, int rows);
 }

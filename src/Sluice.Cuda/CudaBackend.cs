@@ -218,17 +218,21 @@ public sealed unsafe class CudaBackend : IBackend
     /// <summary>What this card can do.</summary>
     public CardLimits MeasureLimits() => CardLimits.Measure(_stream, _products);
 
-    /// <summary>Times the one step that <paramref name="forward"/> runs, and each kind of operation in it; the step's results are not to be used.</summary>
+    /// <summary>
+    /// Times the one step that <paramref name="forward"/> runs, and each kind of operation in it. Experts are drawn at random, uniformly, rather than
+    /// chosen by the router, so that dummy weights are as hard as real ones; so the step's results are not to be used.
+    /// </summary>
     /// <param name="forward">Runs a model's forward pass, once.</param>
     /// <param name="repeats">Repetitions of which the median counts.</param>
     public IReadOnlyList<OperationTime> Profile(Action forward, int repeats)
     {
         ArgumentNullException.ThrowIfNull(forward);
-        _profile = new StepProfile(_stream, repeats);
+        using StepProfile profile = new(_stream, repeats);
+        _profile = profile;
         try
         {
             forward();
-            return _profile.Times;
+            return profile.Times;
         }
         finally
         {
@@ -292,7 +296,7 @@ public sealed unsafe class CudaBackend : IBackend
     public void CausalConv(StepBatch batch, Activation qkv, Vector weight, StateCache states, int layer, Activation mixed)
     {
         if (_profile?.Wants("convolution", OperationWork.Convolution(batch, states.Shape)) != false)
-            _deltaNet.Convolve(_step.Pointers, On(qkv), On(weight), On(states), layer, On(mixed), batch.TokenCount);
+            _deltaNet.Convolve(_step.Pointers, _step, On(qkv), On(weight), On(states), layer, On(mixed), batch.TokenCount);
     }
 
     /// <inheritdoc/>
@@ -338,15 +342,30 @@ public sealed unsafe class CudaBackend : IBackend
     /// <inheritdoc/>
     public void Route(Activation logits, bool normalise, Routing routing, int rows)
     {
-        if (_profile?.Wants("route", OperationWork.Rows(rows, (2 * logits.Width) + (4 * routing.TopK))) != false)
-            _experts.Route(On(logits), normalise, On(routing), rows);
+        if (_profile?.Wants("route", OperationWork.Rows(rows, (2 * logits.Width) + (4 * routing.TopK))) == false)
+            return;
+        _experts.Route(_profile?.DrawLogits(On(logits)) ?? On(logits), normalise, On(routing), rows);
     }
 
     /// <inheritdoc/>
     public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows)
     {
         if (_profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false)
-            _experts.Experts(On(x), On(routing), On(experts), On(y), rows);
+            _experts.Experts(On(x), On(routing), On(experts), null, null, On(y), rows);
+    }
+
+    /// <inheritdoc/>
+    public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation shared, Activation sharedGate, Activation y, int rows)
+    {
+        if (!On(sharedGate).IsFloat)
+        {
+            Experts(x, routing, experts, y, rows);
+            AddGated(shared, sharedGate, y, rows);
+        }
+        else if (_profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false)
+        {
+            _experts.Experts(On(x), On(routing), On(experts), On(shared), On(sharedGate), On(y), rows);
+        }
     }
 
     /// <inheritdoc/>

@@ -2,7 +2,7 @@
 // shared expert, + sigmoid(gate[row]) * shared[row]. Float32 sums, one rounding.
 // Bytes: rows x HIDDEN x 2 (TOP_K + 1, + 1 with a shared expert). A thread has eight elements of a row and all its loads in flight.
 //   grid ceil(rows x HIDDEN / 8 / 128), block 128, no shared memory
-// results [rows x TOP_K, HIDDEN] is what the experts' kernel wrote; `shared` may be null; gate is [rows, 1], its stride in elements as the others.
+// results [rows x TOP_K, HIDDEN] is what the experts' kernel wrote; `shared` may be null; gate is [rows, 1] of float32, a column of the router's logits.
 // Macros: HIDDEN (a multiple of 8), TOP_K.
 #include "sluice.cuh"
 
@@ -14,7 +14,7 @@
 #endif
 
 KERNEL __launch_bounds__(128) experts_reduce(
-    const bf16* results, const float* weights, const bf16* shared, int shared_stride, const bf16* gate, int gate_stride, bf16* y, int y_stride,
+    const bf16* results, const float* weights, const bf16* shared, int shared_stride, const float* gate, int gate_stride, bf16* y, int y_stride,
     int rows)
 {
     dependency_wait();
@@ -43,7 +43,7 @@ KERNEL __launch_bounds__(128) experts_reduce(
     }
     if (shared != nullptr)
     {
-        float values[8], scale = sigmoid(to_float(gate[(i64)row * gate_stride]));
+        float values[8], scale = sigmoid(gate[(i64)row * gate_stride]);
         unpack(load16(shared + (i64)row * shared_stride + column), values);
 #pragma unroll
         for (int i = 0; i < 8; i++)

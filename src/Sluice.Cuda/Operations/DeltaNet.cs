@@ -7,6 +7,7 @@ namespace Sluice.Cuda.Operations;
 internal sealed unsafe class DeltaNet(Launcher launcher) : IDisposable
 {
     private const int ConvolutionThreads = 128;
+    private const int RowsTogether = 16;
     private const int MostKeyDim = 128;
 
     /// <summary>Refuses what the kernels cannot do.</summary>
@@ -21,8 +22,9 @@ internal sealed unsafe class DeltaNet(Launcher launcher) : IDisposable
     }
 
     public void Convolve(
-        StepPointers step, CudaActivation qkv, CudaVector weight, CudaStateCache states, int layer, CudaActivation mixed, int rows)
+        StepPointers step, DeviceStep lists, CudaActivation qkv, CudaVector weight, CudaStateCache states, int layer, CudaActivation mixed, int rows)
     {
+        int together = lists.Prefills.Count == 0 ? 1 : RowsTogether;
         LinearAttentionConfig shape = states.Shape;
         int channels = shape.ConvChannels;
         int state = checked(shape.ValueHeads * shape.KeyDim * shape.ValueDim);
@@ -30,11 +32,11 @@ internal sealed unsafe class DeltaNet(Launcher launcher) : IDisposable
         (ulong from, int fromStride, ulong weights) = (qkv.Address, qkv.Stride, weight.Address);
         (ulong to, int toStride) = (mixed.Address, mixed.Stride);
         launcher.Get(
-                "causal_conv.cu", "causal_conv", () => [$"TAPS={shape.ConvKernel}", $"CHANNELS={channels}", $"STATE={state}"],
-                shape.ConvKernel, channels, state)
+                "causal_conv.cu", "causal_conv", () => [$"TAPS={shape.ConvKernel}", $"CHANNELS={channels}", $"STATE={state}", $"ROWS={together}"],
+                shape.ConvKernel, channels, state, together)
             .Launch(
-                launcher.Stream, (Launcher.CeilDiv(channels, 8 * ConvolutionThreads), rows, 1), ConvolutionThreads, 0,
-                &step, &map, &layer, &from, &fromStride, &weights, &to, &toStride);
+                launcher.Stream, (Launcher.CeilDiv(channels, 8 * ConvolutionThreads), Launcher.CeilDiv(rows, together), 1), ConvolutionThreads, 0,
+                &step, &map, &layer, &from, &fromStride, &weights, &to, &toStride, &rows);
     }
 
     public void Run(

@@ -8,7 +8,6 @@ internal sealed unsafe class Linear(Launcher launcher, MatrixProducts library)
 {
     // Beyond this the activations, read by every block, cost as much as the weights.
     private const int FewRows = 16;
-    private const int Warps = 8;
 
     public void Run(CudaActivation x, CudaMatrix weight, CudaActivation y, int rows)
     {
@@ -20,13 +19,16 @@ internal sealed unsafe class Linear(Launcher launcher, MatrixProducts library)
         }
 
         int tiles = Launcher.CeilDiv(rows, 8);
+
+        // So many warps that all of a block's columns are in flight at once.
+        int warps = Math.Clamp(Launcher.CeilDiv(weight.Columns, 256), 1, 16);
         (int columns, int outputs) = (weight.Columns, weight.Rows);
         (ulong from, int fromStride, ulong weights, ulong to, int toStride) = (x.Address, x.Stride, weight.Address, y.Address, y.Stride);
         bool isFloat = y.IsFloat;
         launcher.Get(
                 "linear_few_rows.cu", "linear_few_rows",
-                () => [$"COLUMNS={columns}", $"TILES={tiles}", $"WARPS={Warps}", $"FLOAT_RESULT={(isFloat ? 1 : 0)}"], columns, tiles, isFloat ? 1 : 0)
+                () => [$"COLUMNS={columns}", $"TILES={tiles}", $"WARPS={warps}", $"FLOAT_RESULT={(isFloat ? 1 : 0)}"], columns, tiles, isFloat ? 1 : 0)
             .Launch(
-                launcher.Stream, (Launcher.CeilDiv(outputs, 16), 1, 1), Warps * 32, 0, &from, &fromStride, &weights, &to, &toStride, &rows, &outputs);
+                launcher.Stream, (Launcher.CeilDiv(outputs, 16), 1, 1), warps * 32, 0, &from, &fromStride, &weights, &to, &toStride, &rows, &outputs);
     }
 }

@@ -46,7 +46,9 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
             Align(routing, normalise, rows);
     }
 
-    public void Experts(CudaActivation x, CudaRouting routing, CudaExperts experts, CudaActivation y, int rows)
+    /// <summary>The chosen experts' weighted sum and, if there is one, the shared expert's result times its gate, which is float32.</summary>
+    public void Experts(
+        CudaActivation x, CudaRouting routing, CudaExperts experts, CudaActivation? shared, CudaActivation? gate, CudaActivation y, int rows)
     {
         int topK = routing.TopK;
         (int hidden, int inner) = (experts.Hidden, experts.Inner);
@@ -79,10 +81,12 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
                 _launcher.Stream, (_launcher.Device.Processors, 1, 1), 128 * (variant.Consumers + 1), variant.SharedBytes,
                 &from, &fromStride, &plan, &sorted, &gateUp, &down, &innerAt, &results, &ready, &phases);
 
-        (ulong weights, ulong none, int noStride, ulong to, int toStride) = (routing.Weights, 0, 0, y.Address, y.Stride);
+        (ulong weights, ulong to, int toStride) = (routing.Weights, y.Address, y.Stride);
+        (ulong sharedAt, int sharedStride) = (shared?.Address ?? 0, shared?.Stride ?? 0);
+        (ulong gateAt, int gateStride) = (gate?.Address ?? 0, gate?.Stride ?? 0);
         _launcher.Get("experts_reduce.cu", "experts_reduce", () => [$"HIDDEN={hidden}", $"TOP_K={topK}"], hidden, topK).Launch(
             _launcher.Stream, (Launcher.CeilDiv(rows * (hidden / 8), 128), 1, 1), 128, 0,
-            &results, &weights, &none, &noStride, &none, &noStride, &to, &toStride, &rows);
+            &results, &weights, &sharedAt, &sharedStride, &gateAt, &gateStride, &to, &toStride, &rows);
     }
 
     private static string[] Macros(CudaRouting routing, bool normalise) =>

@@ -1,5 +1,6 @@
 using Sluice.Backends;
 using Sluice.Cuda.Driver;
+using Sluice.Cuda.Memory;
 
 namespace Sluice.Cuda.Profiling;
 
@@ -15,12 +16,15 @@ public sealed record OperationTime(string Name, int Calls, double Microseconds, 
 /// Times a step and each kind of operation in it: each is recorded alone, all its calls one behind another over the weights of all layers, so that
 /// nothing is found in the card's cache that a real step would not find, and repeated.
 /// </summary>
-internal sealed class StepProfile(CudaStream stream, int repeats)
+internal sealed class StepProfile(CudaStream stream, int repeats) : IDisposable
 {
     private const string Everything = "step";
+    private const int Draws = 256;
 
     private readonly Dictionary<string, OperationTime> _times = new(StringComparer.Ordinal);
     private string _measured = Everything;
+    private DeviceMemory? _logits;
+    private int _draws;
     private bool _isCollecting;
 
     /// <summary>The whole step first, then its operations in the order in which they come.</summary>
@@ -37,6 +41,31 @@ internal sealed class StepProfile(CudaStream stream, int repeats)
 
         return _measured == Everything || _measured == name;
     }
+
+    /// <summary>Random router logits in place of a layer's, other ones for each call.</summary>
+    public unsafe CudaActivation DrawLogits(CudaActivation logits)
+    {
+        long row = logits.Stride * sizeof(float);
+        if (_logits is null)
+        {
+            _logits = new DeviceMemory((logits.Rows + Draws) * row, "random routing");
+            float[] values = new float[_logits.Bytes / sizeof(float)];
+            Random random = new(1);
+            foreach (ref float value in values.AsSpan())
+                value = random.NextSingle();
+            fixed (float* from = values)
+            {
+                CudaStatus.Check(DriverApi.CopyToDevice(_logits.Address, from, (nuint)_logits.Bytes, stream.Handle), "random routing");
+                stream.Synchronise("random routing");
+            }
+        }
+
+        _draws = (_draws + 1) % Draws;
+        return CudaActivation.At(_logits.Address + (ulong)(_draws * row), logits.Rows, logits.Width, isFloat: true);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _logits?.Dispose();
 
     /// <summary>Runs the operations many times over.</summary>
     public void Run(StepBatch batch, Action<StepBatch> operations)

@@ -38,8 +38,7 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
         int values = shape.ValueHeads * shape.ValueDim;
         (MatrixSource[] projection, MatrixSource[] gates) = config.Architecture == Architecture.Qwen3Next ? ByKeyHead() : Apart();
 
-        Pending<Matrix> qkvz = loader.Matrix(name + ".in_proj_qkvz", MatrixUse.Linear, projection);
-        Pending<Matrix> ba = loader.Matrix(name + ".in_proj_ba", MatrixUse.Linear, gates);
+        Pending<Matrix> input = loader.Matrix(name + ".in_proj", MatrixUse.Linear, [.. projection, .. gates]);
         Pending<Vector> conv = loader.Vector(name + ".conv1d.weight", shape.ConvChannels, 1, shape.ConvKernel);
         Pending<Vector> aLog = loader.Vector(name + ".A_log", shape.ValueHeads);
         Pending<Vector> dtBias = loader.Vector(name + ".dt_bias", shape.ValueHeads);
@@ -47,7 +46,7 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
         Pending<Matrix> output = loader.Linear(name + ".out_proj", config.HiddenSize, values);
         return resources => new GatedDeltaNetLayer(
             resources, config.NormEpsilon, index,
-            new Weights(qkvz.Value, ba.Value, conv.Value, aLog.Value, dtBias.Value, norm.Value, output.Value));
+            new Weights(input.Value, conv.Value, aLog.Value, dtBias.Value, norm.Value, output.Value));
 
         // Qwen3-Next interleaves by key head.
         (MatrixSource[] Projection, MatrixSource[] Gates) ByKeyHead() => (
@@ -64,8 +63,7 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
     public void Run(StepBatch batch, Activation x, Activation delta)
     {
         int rows = batch.TokenCount;
-        _backend.Linear(x, _weights.Qkvz, null, _buffers.Qkvz, rows);
-        _backend.Linear(x, _weights.Ba, null, _buffers.Ba, rows);
+        _backend.Linear(x, _weights.Input, null, _buffers.Projection, rows);
         _backend.CausalConv(batch, _buffers.Qkv, _weights.Conv, _states, _index, _buffers.Mixed);
         _backend.GatedDeltaRule(batch, _buffers.Mixed, _buffers.B, _buffers.A, _weights.ALog, _weights.DtBias, _states, _index, _buffers.Recalled);
         _backend.GatedRmsNorm(_buffers.Recalled, _buffers.Z, _weights.Norm, _epsilon, _buffers.Gated, rows);
@@ -78,26 +76,23 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
         public Buffers(IBackend backend, int rows, LinearAttentionConfig shape)
         {
             int values = shape.ValueHeads * shape.ValueDim;
-            Qkvz = backend.Allocate(rows, shape.ConvChannels + values);
-            Qkv = Qkvz.Columns(0, shape.ConvChannels);
-            Z = Qkvz.Columns(shape.ConvChannels, values);
-            Ba = backend.Allocate(rows, 2 * shape.ValueHeads);
-            B = Ba.Columns(0, shape.ValueHeads);
-            A = Ba.Columns(shape.ValueHeads, shape.ValueHeads);
+            int gates = shape.ConvChannels + values;
+            Projection = backend.Allocate(rows, gates + (2 * shape.ValueHeads));
+            Qkv = Projection.Columns(0, shape.ConvChannels);
+            Z = Projection.Columns(shape.ConvChannels, values);
+            B = Projection.Columns(gates, shape.ValueHeads);
+            A = Projection.Columns(gates + shape.ValueHeads, shape.ValueHeads);
             Mixed = backend.Allocate(rows, shape.ConvChannels);
             Recalled = backend.Allocate(rows, values);
             Gated = backend.Allocate(rows, values);
         }
 
-        /// <summary>[all q | all k | all v | all z], of which the next two are views.</summary>
-        public Activation Qkvz { get; }
+        /// <summary>[all q | all k | all v | all z | all b | all a], of which the next four are views.</summary>
+        public Activation Projection { get; }
 
         public Activation Qkv { get; }
 
         public Activation Z { get; }
-
-        /// <summary>[all b | all a], of which the next two are views.</summary>
-        public Activation Ba { get; }
 
         public Activation B { get; }
 
@@ -113,5 +108,5 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
         public Activation Gated { get; }
     }
 
-    private sealed record Weights(Matrix Qkvz, Matrix Ba, Vector Conv, Vector ALog, Vector DtBias, Vector Norm, Matrix Output);
+    private sealed record Weights(Matrix Input, Vector Conv, Vector ALog, Vector DtBias, Vector Norm, Matrix Output);
 }

@@ -15,11 +15,10 @@ internal sealed class SparseMoe : IChannelMixer
     private readonly Matrix _router;
     private readonly ExpertWeights _experts;
     private readonly DenseMlp? _sharedExpert;
-    private readonly Matrix? _sharedGate;
     private readonly Buffers _buffers;
 
     private SparseMoe(
-        LayerResources resources, bool normalise, Matrix router, ExpertWeights experts, DenseMlp? sharedExpert, Matrix? sharedGate)
+        LayerResources resources, bool normalise, Matrix router, ExpertWeights experts, DenseMlp? sharedExpert)
     {
         _backend = resources.Backend;
         _buffers = resources.Moe!;
@@ -27,7 +26,6 @@ internal sealed class SparseMoe : IChannelMixer
         _router = router;
         _experts = experts;
         _sharedExpert = sharedExpert;
-        _sharedGate = sharedGate;
     }
 
     /// <summary>Declares the weights under <paramref name="name"/>; the result builds the layer once they are loaded.</summary>
@@ -37,28 +35,33 @@ internal sealed class SparseMoe : IChannelMixer
     {
         MoeConfig shape = loader.Config.Moe!;
         int hidden = loader.Config.HiddenSize;
-        Pending<Matrix> router = loader.Linear(name + ".gate", shape.Experts, hidden);
         Pending<ExpertWeights> experts = loader.Experts(name + ".experts", shape);
         if (shape.SharedIntermediateSize == 0)
-            return resources => new SparseMoe(resources, shape.NormaliseTopK, router.Value, experts.Value, null, null);
+        {
+            Pending<Matrix> alone = loader.Linear(name + ".gate", shape.Experts, hidden);
+            return resources => new SparseMoe(resources, shape.NormaliseTopK, alone.Value, experts.Value, null);
+        }
 
+        Pending<Matrix> router = loader.Matrix(
+            name + ".gates", MatrixUse.Linear, loader.Source(name + ".gate", shape.Experts, hidden), loader.Source(name + ".shared_expert_gate", 1, hidden));
         Func<IBackend, DenseMlp.Buffers, DenseMlp> shared = DenseMlp.Declare(loader, name + ".shared_expert", shape.SharedIntermediateSize);
-        Pending<Matrix> sharedGate = loader.Linear(name + ".shared_expert_gate", 1, hidden);
         return resources => new SparseMoe(
-            resources, shape.NormaliseTopK, router.Value, experts.Value, shared(resources.Backend, resources.Moe!.Shared!), sharedGate.Value);
+            resources, shape.NormaliseTopK, router.Value, experts.Value, shared(resources.Backend, resources.Moe!.Shared!));
     }
 
     /// <inheritdoc/>
     public void Run(Activation x, Activation delta, int rows)
     {
-        _backend.Linear(x, _router, null, _buffers.RouterLogits, rows);
+        _backend.Linear(x, _router, null, _buffers.Gates, rows);
         _backend.Route(_buffers.RouterLogits, _normalise, _buffers.Routing, rows);
-        _backend.Experts(x, _buffers.Routing, _experts, delta, rows);
         if (_sharedExpert is null)
+        {
+            _backend.Experts(x, _buffers.Routing, _experts, delta, rows);
             return;
+        }
+
         _sharedExpert.Run(x, _buffers.SharedResult!, rows);
-        _backend.Linear(x, _sharedGate!, null, _buffers.SharedGate!, rows);
-        _backend.AddGated(_buffers.SharedResult!, _buffers.SharedGate!, delta, rows);
+        _backend.Experts(x, _buffers.Routing, _experts, _buffers.SharedResult!, _buffers.SharedGate!, delta, rows);
     }
 
     /// <summary>Activations that all layers of this kind share.</summary>
@@ -66,14 +69,19 @@ internal sealed class SparseMoe : IChannelMixer
     {
         public Buffers(IBackend backend, int rows, int hidden, MoeConfig shape)
         {
-            RouterLogits = backend.Allocate(rows, shape.Experts, isPrecise: true);
+            int sharedGates = shape.SharedIntermediateSize == 0 ? 0 : 1;
+            Gates = backend.Allocate(rows, shape.Experts + sharedGates, isPrecise: true);
+            RouterLogits = Gates.Columns(0, shape.Experts);
             Routing = backend.AllocateRouting(rows, shape.TopK);
             if (shape.SharedIntermediateSize == 0)
                 return;
             Shared = new DenseMlp.Buffers(backend, rows, shape.SharedIntermediateSize);
             SharedResult = backend.Allocate(rows, hidden);
-            SharedGate = backend.Allocate(rows, 1);
+            SharedGate = Gates.Columns(shape.Experts, 1);
         }
+
+        /// <summary>[router logits | the shared expert's gate, if there is one], of which the next and <see cref="SharedGate"/> are views.</summary>
+        public Activation Gates { get; }
 
         public Activation RouterLogits { get; }
 
