@@ -3,16 +3,16 @@
 // bytes hardly matter, but the keys that blocks read from the second-level cache do: 128 flops a byte.
 //
 // A tile is TOKENS = 128 / GROUP tokens of a span with all GROUP query heads of a KV head, 128 query rows (row r: token r / GROUP, head
-// r % GROUP), so the rows of a tile see nearly the same keys. CLUSTER (1 or 2) blocks take neighbouring tiles and fetch every key once for both.
-// Block: three groups of 128 threads. Of the first, one warp fetches keys and one values, KEYS tokens at once, by bulk copies of whole pages'
-// 64-dim parts, two stages each; the two others hold 64 rows each: scores by wgmma from shared memory, weights in registers as the left
-// side of the product with the values. The scores of the next keys are computed while the weights of the last ones meet their values.
+// r % GROUP), so the rows of a tile see nearly the same keys. A block has three groups of 128 threads. Of the first, one warp fetches keys and
+// one values, KEYS tokens at once, by bulk copies of the 64-dim parts of pages, two stages each; the two others hold 64 rows each: scores by
+// wgmma from shared memory, weights in registers as the left side of the product with the values. The scores of the next keys are computed
+// while the weights of the last ones meet their values. Measured and left out: two blocks that fetch together (slower by 30 %), the two
+// groups taking turns (no difference).
 //
-// Grid: CLUSTER * min(SMs / CLUSTER, tiles): block clusters take tiles in a snake, so the host sorts tiles by falling key count.
-// Block: 384. Dynamic shared memory: prefill_shared_bytes below.
-// Macros: HEAD_DIM (a multiple of 8, at most 256), KV_HEADS, GROUP (query heads a KV head, at most 128), HAS_GATE, CLUSTER, KEYS (80 or 128),
-// PING_PONG (the two groups take turns in issuing).
-// The host prepares: tiles, tile_count pairs (span, first token): for each span, first token 0, CLUSTER * TOKENS, 2 * CLUSTER * TOKENS...
+// Grid: min(SMs, tile_count * KV_HEADS): blocks take tiles in a snake, so the host sorts tiles by falling last key.
+// Block: 384. Dynamic shared memory: prefill_shared_bytes below (229440 at 256).
+// Macros: HEAD_DIM (a multiple of 8, at most 256), KV_HEADS, GROUP (query heads a KV head, at most 128), HAS_GATE.
+// The host prepares: tiles, tile_count pairs (span, first token): for each span, first token 0, TOKENS, 2 TOKENS and so on.
 #include "sluice.cuh"
 
 #ifndef HEAD_DIM
@@ -27,29 +27,15 @@
 #ifndef HAS_GATE
 #define HAS_GATE 1
 #endif
-#ifndef CLUSTER
-#define CLUSTER 2
-#endif
-#ifndef KEYS
-#define KEYS (HEAD_DIM > 128 ? 80 : 128)
-#endif
-#ifndef PING_PONG
-#define PING_PONG 0
-#endif
 
 static constexpr int GROUPS = (HEAD_DIM + 63) / 64;                     // of 64 dims
 static constexpr int WIDTH = GROUPS * 64;
 static constexpr int ROWS = 64, TOKENS = 128 / GROUP, STAGES = 2;
+static constexpr int KEYS = HEAD_DIM > 128 ? 80 : 128;                  // of a step
 static constexpr int PAGES = KEYS / PAGE_TOKENS;
 static constexpr int QUERY_BYTES = ROWS * WIDTH * 2, TILE_BYTES = KEYS * WIDTH * 2;
 static constexpr int prefill_shared_bytes = 2 * QUERY_BYTES + 2 * STAGES * TILE_BYTES + 4 * STAGES * 8;
 static_assert(HEAD_DIM % 8 == 0 && HEAD_DIM <= 256 && PAGES * GROUPS <= 32 && prefill_shared_bytes <= 232448);
-
-#if defined(__clang__) || CLUSTER == 1
-#define CLUSTERED
-#else
-#define CLUSTERED __cluster_dims__(CLUSTER, 1, 1)
-#endif
 
 // d (64 x N) = a b^T, or += : as multiply_group, with a choice.
 template <int N>
@@ -94,24 +80,18 @@ struct Work
     Span span;
     int token, head, first_position, keys, steps;
 
-    DEVICE bool find(const Step& step, const int* tiles, int tile_count, int round, int rank)
+    DEVICE bool find(const Step& step, const int* tiles, int tile_count, int round)
     {
-        int clusters = (int)gridDim.x / CLUSTER, cluster = (int)blockIdx.x / CLUSTER;
-        int index = round * clusters + (round % 2 ? clusters - 1 - cluster : cluster);
-        if (round * clusters >= tile_count * KV_HEADS)
-            return false;
+        int blocks = (int)gridDim.x, block = (int)blockIdx.x;
+        int index = round * blocks + (round % 2 ? blocks - 1 - block : block);
         if (index >= tile_count * KV_HEADS)
-        {
-            steps = 0;
-            return true;
-        }
+            return false;
         int tile = index / KV_HEADS;
         head = index % KV_HEADS;
         span = step.spans[tiles[2 * tile]];
-        int first = tiles[2 * tile + 1];
-        token = first + rank * TOKENS;
+        token = tiles[2 * tile + 1];
         first_position = span.first_position + token;
-        keys = span.first_position + min_(span.count, first + CLUSTER * TOKENS);        // the same for the blocks of a cluster
+        keys = span.first_position + min_(span.count, token + TOKENS);
         steps = ceil_div(keys, KEYS);
         return true;
     }
@@ -231,32 +211,7 @@ struct Rows
     }
 };
 
-DEVICE void take_turn(int group)
-{
-#if PING_PONG
-    named_sync(3 + group, 256);
-#endif
-}
-DEVICE void give_turn(int group)
-{
-#if PING_PONG
-    asm volatile("bar.arrive %0, 256;" ::"r"(4 - group) : "memory");
-#endif
-}
-
-// Tells all blocks of the cluster that this warp has read a stage.
-DEVICE void release(u32 barrier, int lane)
-{
-    if constexpr (CLUSTER == 1)
-    {
-        if (lane == 0)
-            barrier_arrive(barrier);
-    }
-    else if (lane < CLUSTER)
-        barrier_arrive_cluster(cluster_address(barrier, lane));
-}
-
-KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
+KERNEL __launch_bounds__(384, 1) attention_prefill(
     Step step, Pages pages, int layer, const int* tiles, int tile_count, const bf16* q, int q_stride, const bf16* gate, int gate_stride,
     bf16* y, int y_stride)
 {
@@ -264,38 +219,32 @@ KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
     u32 queries = shared_address(shared), key_ring = queries + 2 * QUERY_BYTES, value_ring = key_ring + STAGES * TILE_BYTES;
     u32 full = value_ring + STAGES * TILE_BYTES, empty = full + 2 * STAGES * 8;         // keys' stages, then values'
     int thread = (int)threadIdx.x, lane = thread % 32, warp = (int)shuffle((u32)(thread / 32), 0);
-    int rank = CLUSTER > 1 ? cluster_rank() : 0;
     if (thread == 0)
     {
         for (int i = 0; i < 2 * STAGES; i++)
         {
             barrier_init(full + i * 8, 1);
-            barrier_init(empty + i * 8, 8 * CLUSTER);
+            barrier_init(empty + i * 8, 8);         // the warps that compute
         }
         barrier_init_fence();
     }
-    if constexpr (CLUSTER > 1)
-        cluster_sync();
-    else
-        block_sync();
+    block_sync();
     dependency_wait();
     dependents_launch();
     Work work;
 
     if (warp < 4)
     {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+        registers_lower<40>();
         if (warp < 2)
         {
-            // Warp 0 fetches keys, warp 1 values. A lane has a page and a part of 64 dims; in a cluster each block fetches every other.
+            // Warp 0 fetches keys, warp 1 values. A lane has a page and a part of 64 dims.
             u32 ring = warp == 0 ? key_ring : value_ring;
             full += warp * STAGES * 8, empty += warp * STAGES * 8;
             int place = lane / GROUPS, part = lane % GROUPS;
             u32 stage = 0, parity = 1;
-            for (int round = 0; work.find(step, tiles, tile_count, round, rank); round++)
+            for (int round = 0; work.find(step, tiles, tile_count, round); round++)
             {
-                if (work.steps == 0)
-                    continue;
                 int count = ceil_div(work.keys, PAGE_TOKENS);
                 const int* table = step.pages + work.span.first_page;
                 int offset = work.head * head_bytes(HEAD_DIM) + warp * (head_bytes(HEAD_DIM) / 2) + part * (PAGE_TOKENS * 128);
@@ -310,10 +259,8 @@ KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
                         barrier_expect(full + stage * 8, min_(PAGES, count - i * PAGES) * GROUPS * (PAGE_TOKENS * 128));
                     warp_sync();
                     u32 to = ring + stage * TILE_BYTES + part * (KEYS * 128) + place * (PAGE_TOKENS * 128);
-                    if (CLUSTER == 1 && page >= 0)
+                    if (page >= 0)
                         copy_bulk(to, source, PAGE_TOKENS * 128, full + stage * 8);
-                    if (CLUSTER > 1 && page >= 0 && lane % CLUSTER == rank)
-                        copy_bulk_cluster(to, source, PAGE_TOKENS * 128, full + stage * 8, (u16)((1 << CLUSTER) - 1));
                     page = next;
                     if (++stage == STAGES)
                         stage = 0, parity ^= 1;
@@ -323,21 +270,20 @@ KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
     }
     else
     {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+        registers_raise<232>();
         int group = warp / 4 - 1, name = 1 + group;                                     // of the two that compute
         u32 own_queries = queries + group * QUERY_BYTES, own_rows = own_queries + warp % 4 * 16 * 128;
         int first = group * ROWS + warp % 4 * 16;                                       // this warp's first row
         float scale = rsqrt_((float)HEAD_DIM) * 1.4426950408889634f;
         u32 stage_k = 0, parity_k = 0, stage_v = 0, parity_v = 0;
-
-#if PING_PONG
-        if (group == 1)
-            asm volatile("bar.arrive 3, 256;" ::: "memory");
-#endif
-        for (int round = 0; work.find(step, tiles, tile_count, round, rank); round++)
+        auto read = [&](u32 barrier)                                                    // this warp has read a stage
         {
-            if (work.steps == 0)
-                continue;
+            if (lane == 0)
+                barrier_arrive(barrier);
+        };
+
+        for (int round = 0; work.find(step, tiles, tile_count, round); round++)
+        {
             load_rows(own_rows, q, q_stride, work, first, lane);
             copies_wait<0>();
             fence_async_proxy();
@@ -345,35 +291,31 @@ KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
 
             Rows r;
             r.begin(work, first, lane);
-            take_turn(group);
             barrier_wait(full + stage_k * 8, parity_k);
             r.issue_scores(own_queries, key_ring + stage_k * TILE_BYTES);
-            give_turn(group);
             group_wait<0>();
             group_hold(r.score);
-            release(empty + stage_k * 8, lane);
+            read(empty + stage_k * 8);
             stage_k ^= 1, parity_k ^= stage_k == 0;
             r.soften(0, lane, scale);
             r.pack_weights();
             r.rescale = false;
             for (int i = 1; i < work.steps; i++)
             {
-                take_turn(group);
                 barrier_wait(full + stage_k * 8, parity_k);
                 r.issue_scores(own_queries, key_ring + stage_k * TILE_BYTES);
                 r.rescale_output();
                 barrier_wait(full + (STAGES + stage_v) * 8, parity_v);
                 r.issue_values(value_ring + stage_v * TILE_BYTES, i > 1);
-                give_turn(group);
                 group_wait<1>();
                 group_hold(r.score);
-                release(empty + stage_k * 8, lane);
+                read(empty + stage_k * 8);
                 stage_k ^= 1, parity_k ^= stage_k == 0;
                 r.soften(i * KEYS, lane, scale);
                 group_wait<0>();
                 group_hold(r.output);
                 group_hold(r.score);                // the weights in use may be overwritten only now
-                release(empty + (STAGES + stage_v) * 8, lane);
+                read(empty + (STAGES + stage_v) * 8);
                 stage_v ^= 1, parity_v ^= stage_v == 0;
                 r.pack_weights();
             }
@@ -395,7 +337,7 @@ KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
             r.issue_values(value_ring + stage_v * TILE_BYTES, work.steps > 1);
             group_wait<0>();
             group_hold(r.output);
-            release(empty + (STAGES + stage_v) * 8, lane);
+            read(empty + (STAGES + stage_v) * 8);
             stage_v ^= 1, parity_v ^= stage_v == 0;
 
             // Through the rows' place in shared memory, so that rows are written sixteen bytes a lane.
@@ -430,12 +372,5 @@ KERNEL CLUSTERED __launch_bounds__(384, 1) attention_prefill(
             }
             warp_sync();
         }
-#if PING_PONG
-        if (group == 0)
-            named_sync(3, 256);
-#endif
     }
-    // A block's shared memory must stay while another of the cluster may signal it.
-    if constexpr (CLUSTER > 1)
-        cluster_sync();
 }

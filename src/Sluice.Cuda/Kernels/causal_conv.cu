@@ -2,12 +2,12 @@
 // sequence's first token come zeros; before a span's, the last TAPS - 1 inputs that its slot holds, [TAPS - 1, channels] float32 behind the
 // recurrent state. The slot and the exports get the inputs up to their tokens.
 //
-// Bytes: 4 x rows x channels, and for each span 8 x (TAPS - 1) x channels of state. A thread walks ROWS rows of eight channels with the last inputs in
-// registers. Rows that need the state, a span's first TAPS - 1, are all computed where its first row is: one thread alone reads and writes a
+// Bytes: 4 x rows x channels, and for each span 8 x (TAPS - 1) x channels of state. A thread walks ROWS rows of eight channels with the last inputs
+// in registers. Rows that need the state, a span's first TAPS - 1, are all computed where its first row is: one thread alone reads and writes a
 // state's channels, so that nobody reads what another has already replaced.
 //
 // grid: (ceil(channels / 8 / 128), ceil(rows / ROWS)), block: 128. Macros: TAPS, CHANNELS (a multiple of 8), STATE (floats of recurrent state before
-// the inputs), ROWS (1 only where every span has one token).
+// the inputs), ROWS (1 only where every span has one token; else 8, from about 3000 rows on 16).
 #include "sluice.cuh"
 
 #ifndef TAPS

@@ -40,7 +40,7 @@ DEVICE void sine_cosine(float angle, float& sine, float& cosine)
     asm("cos.approx.f32 %0, %1;" : "=f"(cosine) : "f"(angle));
 }
 
-KERNEL __launch_bounds__(THREADS) qk_norm_rope_store(
+KERNEL __launch_bounds__(THREADS, 2048 / THREADS) qk_norm_rope_store(
     Step step, Pages pages, int layer, bf16* q, int q_stride, const bf16* k, int k_stride, const bf16* v, int v_stride, const float* q_norm,
     const float* k_norm, const float* inverse_frequency, float epsilon)
 {
@@ -54,14 +54,11 @@ KERNEL __launch_bounds__(THREADS) qk_norm_rope_store(
         frequency[i] = thread + i * THREADS < HALF ? inverse_frequency[thread + i * THREADS] : 0.0f;
     dependency_wait();
     dependents_launch();
-    if (row >= step.counts[0])
-        return;
 
-    int position = step.positions[row];
-    int page = step.pages[step.spans[step.sequence[row]].first_page + position / PAGE_TOKENS];
+    // Loads that need nothing are all under way before the first is used; rows past the last are read (every buffer has them), not written.
+    int row_count = step.counts[0], position = step.positions[row], sequence = step.sequence[row], page = 0;
     int lane = thread % LANES, dim = lane * 8;
     bool inside = dim < HEAD_DIM;
-    bool turned = false;
 #pragma unroll 1
     for (int first = 0; first < HEADS; first += THREADS / LANES)
     {
@@ -83,15 +80,18 @@ KERNEL __launch_bounds__(THREADS) qk_norm_rope_store(
                 weight[4] = b.x, weight[5] = b.y, weight[6] = b.z, weight[7] = b.w;
             }
         }
-        if (!turned)
+        if (first == 0)
         {
-            // Once a row, by its first threads; here, so that the loads above are under way.
+            if (row >= row_count)
+                return;
+            int first_page = step.spans[sequence].first_page;
+            // Sines and cosines once a row, by its first threads.
 #pragma unroll
             for (int i = 0; i * THREADS < HALF; i++)
                 if (thread + i * THREADS < HALF)
                     sine_cosine((float)position * frequency[i], turn[1][thread + i * THREADS], turn[0][thread + i * THREADS]);
             block_sync();
-            turned = true;
+            page = step.pages[first_page + position / PAGE_TOKENS];
         }
 
         float x[8];

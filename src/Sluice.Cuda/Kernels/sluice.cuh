@@ -498,10 +498,13 @@ DEVICE int cluster_rank()
     asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
     return (int)rank;
 }
-// Every thread of every block of the cluster; what they wrote before, to shared memory too, is seen after.
+// Every thread of every block of the cluster arrives, then waits; what they wrote before arriving, to shared memory too, is seen after.
+DEVICE void cluster_arrive() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 DEVICE void cluster_sync()
 {
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+    cluster_arrive();
+    cluster_wait();
 }
 // This block's shared address, as it is in the block of that rank.
 DEVICE u32 cluster_address(u32 shared, int rank)
@@ -516,17 +519,6 @@ DEVICE float4_ load_cluster(u32 address)
     asm volatile("ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(address) : "memory");
     return v;
 }
-// barrier_arrive on a barrier of another block.
-DEVICE void barrier_arrive_cluster(u32 address)
-{
-    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(address) : "memory");
-}
-// copy_bulk to the same place in every block of `mask`; the bytes count on the barrier of the same place in each.
-DEVICE void copy_bulk_cluster(u32 shared, const void* global, int bytes, u32 barrier, u16 mask)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], %4;"
-        ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier), "h"(mask) : "memory");
-}
 
 // Tells the second-level cache that what a copy reads will not be read again soon.
 DEVICE u64 evict_first()
@@ -539,4 +531,31 @@ DEVICE void copy_bulk(u32 shared, const void* global, int bytes, u32 barrier, u6
 {
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
         ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier), "l"(policy) : "memory");
+}
+
+// ---- float16 operands ------------------------------------------------------------------------------------------------------------
+
+// Two floats as a pair of float16, the first in the low half.
+DEVICE u32 pack_half(float first, float second)
+{
+    u32 pair;
+    asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+}
+
+// d += a b as `multiply`, of float16.
+DEVICE void multiply_half(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1)
+{
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// The results of two neighbouring products, 16x8 each, as the left side of another.
+DEVICE void as_left(u32 (&a)[4], const float (&d0)[4], const float (&d1)[4])
+{
+    a[0] = pack_half(d0[0], d0[1]);
+    a[1] = pack_half(d0[2], d0[3]);
+    a[2] = pack_half(d1[0], d1[1]);
+    a[3] = pack_half(d1[2], d1[3]);
 }

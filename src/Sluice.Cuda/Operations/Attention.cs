@@ -26,9 +26,7 @@ internal sealed unsafe class Attention : IDisposable
     }
 
     /// <summary>Query tokens of a prefill tile, of which the host makes the list.</summary>
-    public static int TileTokens(AttentionConfig shape) => PrefillCluster * (128 / Group(shape));
-
-    private static int PrefillCluster => 2;
+    public static int TileTokens(AttentionConfig shape) => 128 / Group(shape);
 
     /// <summary>Refuses what the kernels cannot do.</summary>
     /// <exception cref="BackendException">The shape is beyond them.</exception>
@@ -89,19 +87,15 @@ internal sealed unsafe class Attention : IDisposable
         (ulong qAt, int qStride, ulong gateAt, int gateStride) = (q.Address, q.Stride, gate?.Address ?? 0, gate?.Stride ?? 0);
         (ulong yAt, int yStride, ulong counters) = (y.Address, y.Stride, _counters.Address);
         int units = 8 * tiles * dim / 8;
-        ulong partial = Partial((long)processors * 2 * units * 12 * sizeof(float));
+        ulong partial = Partial(2L * processors * 2 * units * 12 * sizeof(float));
         for (int first = 0; first < lists.Decodes.Count; first += MaxItems)
         {
             int items = Math.Min(MaxItems, lists.Decodes.Count - first);
             ulong list = lists.Items + ((ulong)first * 8);
             int all = items * shape.KvHeads;
-            int cluster = 8;
-            while (cluster > 1 && all * cluster > processors)
-                cluster /= 2;
-            int most = processors / cluster;
-            int workers = most / all * all;
-            if (workers < 0.9 * most)
-                workers = most;
+            // Clusters of eight and four want twice as many places as there are pairs, to balance; measured on an H100.
+            int cluster = 2 * all * 8 <= processors ? 8 : 2 * all * 4 <= processors ? 4 : all * 2 <= processors ? 2 : 1;
+            int workers = cluster == 1 ? 2 * processors : processors / cluster;
             int hasGate = gate is null ? 0 : 1;
             _launcher.Get(
                     "attention_decode.cu", "attention_decode",
@@ -123,10 +117,10 @@ internal sealed unsafe class Attention : IDisposable
         (ulong yAt, int yStride, ulong tiles, int count) = (y.Address, y.Stride, lists.Tiles.Address, lists.Tiles.Count);
         int width = (dim + 63) / 64 * 64;
         int keys = dim > 128 ? 80 : 128;
-        int shared = (2 * 64 * width * 2) + (2 * 2 * keys * width * 2) + (4 * 2 * 8);
-        int grid = PrefillCluster * Math.Min(_launcher.Device.Processors / PrefillCluster, count * shape.KvHeads);
+        int shared = (256 * width) + (8 * keys * width) + 64;
+        int grid = Math.Min(_launcher.Device.Processors, count * shape.KvHeads);
         _launcher.Get(
-                "attention_prefill.cu", "attention_prefill", () => [.. Shape(shape), $"CLUSTER={PrefillCluster}", $"HAS_GATE={hasGate}"],
+                "attention_prefill.cu", "attention_prefill", () => [.. Shape(shape), $"HAS_GATE={hasGate}"],
                 dim, shape.KvHeads, Group(shape), hasGate)
             .Launch(
                 _launcher.Stream, (grid, 1, 1), 384, shared,
@@ -138,12 +132,10 @@ internal sealed unsafe class Attention : IDisposable
     // decode_shared_bytes of attention_decode.cu
     private static int DecodeSharedBytes(int dim, int tiles)
     {
-        int stages = dim > 128 ? 4 - tiles : dim > 64 ? 5 : 8;
+        int parts = (dim + 63) / 64;
+        int stages = parts > 2 ? 1 : 4 / parts;
         int rows = 8 * tiles;
-        int page = 2 * KvCache.PageTokens * ((dim + 63) / 64) * 128;
-        int stride = ((dim + 15) / 16 * 16) + 4;
-        return (DecodeWarps * stages * page) + (DecodeWarps * rows * stride * 4) + ((DecodeWarps + 1) * rows * 8)
-            + (((DecodeWarps * stages) + 4) * 8) + (((2 * MaxItems) + 1) * 4);
+        return (8 * stages * 2048 * parts) + (16 * rows * ((16 * ((dim + 15) / 16)) + 4)) + (40 * rows) + (64 * stages) + 16 + (16 * MaxItems) + (4 * (MaxItems + 1));
     }
 
     private ulong Partial(long bytes)
