@@ -130,7 +130,7 @@ internal sealed partial class EngineLoop
             SequenceMemory memory = sequence.Memory!;
             _cache.Advance(memory, span.Count);
             if (!memory.Exports.IsEmpty || (publishesAll && span.Count > 1))
-                _cache.Publish(memory, sequence.Tokens);
+                Publish(sequence, memory);
             if (sequence.Remaining == 0)
                 _due.Add(sequence);
         }
@@ -148,6 +148,12 @@ internal sealed partial class EngineLoop
         }
 
         return outputTokens;
+    }
+
+    private void Publish(Sequence sequence, SequenceMemory memory)
+    {
+        if (_cache.Publish(memory, sequence.Tokens).Attached > 0 && memory.LastCheckpoint <= sequence.PromptLength)
+            sequence.Prefix = sequence.Prefix with { KeptTokens = memory.LastCheckpoint };
     }
 
     /// <summary>The prompt of several choices is computed: each starts from it, and draws its own first token from the same logits.</summary>
