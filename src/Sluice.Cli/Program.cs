@@ -18,6 +18,7 @@ RootCommand root = new("Sluice runs hybrid language models (Qwen3-Next, Qwen3.5 
     TemplateCommand.Create(),
     BenchCommand.Create(),
     BenchEngineCommand.Create(),
+    BenchServerCommand.Create(),
     CacheCommand.Create(),
 };
 

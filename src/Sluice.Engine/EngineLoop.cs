@@ -25,6 +25,9 @@ internal sealed partial class EngineLoop
     private readonly Sampler _sampler;
     private readonly StepBatch _batch;
     private readonly List<PlannedSpan> _planned = [];
+
+    // Sequences that get a token in this step, each at the index of its row of logits.
+    private readonly List<Sequence> _due = [];
     private readonly float[] _logits;
     private readonly ulong[] _allowed;
     private long _steps;
@@ -119,25 +122,38 @@ internal sealed partial class EngineLoop
     /// </summary>
     private int Commit()
     {
-        int logitRow = 0, outputTokens = 0;
         bool publishesAll = !_cache.Memory.Geometry.HasStates;
+        _due.Clear();
         foreach (PlannedSpan span in _planned)
         {
             Sequence sequence = span.Sequence;
             SequenceMemory memory = sequence.Memory!;
             _cache.Advance(memory, span.Count);
             if (!memory.Exports.IsEmpty || (publishesAll && span.Count > 1))
-                _cache.Publish(memory, sequence.Tokens);
-            if (sequence.Remaining > 0)
-                continue;
+                Publish(sequence, memory);
+            if (sequence.Remaining == 0)
+                _due.Add(sequence);
+        }
+
+        // Those whose prompt has just been computed come last in a step and first here: readers are woken in this order, and with many
+        // streams the last of them waits for the others' work. A first token is waited for; a later one is a word among others.
+        int outputTokens = 0;
+        for (int logitRow = _due.Count - 1; logitRow >= 0; logitRow--)
+        {
+            Sequence sequence = _due[logitRow];
             if (sequence.Followers is { } followers)
                 outputTokens += Fork(sequence, followers, logitRow);
             if (sequence.Status == SequenceStatus.Running && SampleNext(sequence, logitRow))
                 outputTokens++;
-            logitRow++;
         }
 
         return outputTokens;
+    }
+
+    private void Publish(Sequence sequence, SequenceMemory memory)
+    {
+        if (_cache.Publish(memory, sequence.Tokens).Attached > 0 && memory.LastCheckpoint <= sequence.PromptLength)
+            sequence.Prefix = sequence.Prefix with { KeptTokens = memory.LastCheckpoint };
     }
 
     /// <summary>The prompt of several choices is computed: each starts from it, and draws its own first token from the same logits.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.AI;
+using Sluice.Constraints.Answers;
 using Sluice.Core;
 using Sluice.Engine.Sampling;
 using Sluice.Text.Output;
@@ -27,6 +28,9 @@ internal sealed record ChatRequest
 
     public required IReadOnlyList<string> Stop { get; init; }
 
+    /// <summary>What the answer must be.</summary>
+    public required AnswerDemand Demand { get; init; }
+
     /// <summary>Whether calls after the first are left out.</summary>
     public required bool OneCallOnly { get; init; }
 
@@ -47,6 +51,7 @@ internal sealed record ChatRequest
         {
             Inputs = inputs,
             Tools = [.. tools.Select(tool => new ToolSignature(tool.Name, tool.JsonSchema))],
+            Demand = AnswerForm.Read(options, tools),
             Sampling = ReadSampling(options, model.Defaults),
             MaxTokens = options.MaxOutputTokens,
             Stop = [.. options.StopSequences ?? []],
@@ -59,10 +64,6 @@ internal sealed record ChatRequest
     {
         if (options.ModelId is { } id && !string.Equals(id, model.Id, StringComparison.Ordinal))
             throw new RequestException($"there is no model '{id}' here; the one that is loaded is '{model.Id}'", "model", "model_not_found");
-        if (options.ResponseFormat is ChatResponseFormatJson)
-            throw new NotSupportedException("ResponseFormat: JSON output is not implemented; use ChatResponseFormat.Text");
-        if (options.ToolMode is RequiredChatToolMode)
-            throw new NotSupportedException("ToolMode: a call of a tool cannot be forced; use ChatToolMode.Auto or None");
         if (options.ConversationId is not null)
             throw new NotSupportedException("ConversationId: no conversation is kept; give all its messages");
         if (options.ContinuationToken is not null)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.AI;
+using Sluice.Constraints.Answers;
 using Sluice.Core;
 using Sluice.Engine;
 using Sluice.Engine.Text;
@@ -13,7 +14,8 @@ namespace Sluice.Extensions.AI;
 /// </summary>
 /// <remarks>
 /// Of <see cref="ChatOptions.AdditionalProperties"/>, <c>min_p</c>, <c>repetition_penalty</c> and <c>chat_template_kwargs</c> (a dictionary of
-/// variables for the chat template, such as <c>enable_thinking</c>) are known.
+/// variables for the chat template, such as <c>enable_thinking</c>) are known, and <c>strict</c> (an object of a response format's schema has the
+/// properties the schema names and no others).
 /// </remarks>
 public sealed class SluiceChatClient : IChatClient
 {
@@ -70,7 +72,8 @@ public sealed class SluiceChatClient : IChatClient
         Tokenizer tokenizer = _model.Generator.Tokenizer;
         IReadOnlyList<PromptSegment> prompt = _model.Chat.Render(request.Inputs, _clock, cancellation);
         int[] tokens = tokenizer.Encode(prompt);
-        var reader = new AnswerReader(_model.OutputFormat, request, _model.OutputFormat.StartsInReasoning(prompt));
+        bool startsInReasoning = _model.OutputFormat.StartsInReasoning(prompt);
+        var reader = new AnswerReader(_model.OutputFormat, request, startsInReasoning);
         string id = Guid.NewGuid().ToString("N");
         DateTimeOffset created = _clock.GetUtcNow();
 
@@ -81,6 +84,9 @@ public sealed class SluiceChatClient : IChatClient
                 MaxTokens = request.MaxTokens,
                 Sampling = request.Sampling,
                 Stop = request.Stop,
+                Constraint = AnswerConstraint.Of(request.Demand, _model.OutputFormat, startsInReasoning) is { } spec
+                    ? _model.Generator.Constraints.Compile(spec, cancellation)
+                    : null,
                 Structure = PromptStructure.Find(tokens, tokenizer),
             },
             cancellation);

@@ -45,6 +45,10 @@ public static class SluiceServer
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, options));
+
+        // A flush writes to its socket itself, instead of standing in line behind the work of all other streams: a first token comes up to
+        // a millisecond sooner at 64 of them. Nothing of ours blocks, and the runtime's own I/O thread runs none of it either way.
+        builder.WebHost.UseSockets(static sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.ShutdownTimeout);
         AddServices(builder.Services, options, model, clock ?? TimeProvider.System);
         OpenTelemetryExport.Add(builder, options);

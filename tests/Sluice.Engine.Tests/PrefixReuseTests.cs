@@ -47,7 +47,9 @@ public sealed class PrefixReuseTests
         _ = run.Generate(prompt, 3);
         GenerationStream stream = run.Engine.Submit(InferenceEngineTests.Greedy(prompt, 3) with { CacheSalt = "another" });
         run.Drain();
-        Assert.Equal(new PrefixUse(0, 0, 0, MissReason.Salt), Run.UsageOf(stream).Prefix);
+        PrefixUse prefix = Run.UsageOf(stream).Prefix;
+        Assert.Equal(new PrefixUse(0, 0, 0, MissReason.Salt) { KeptTokens = prefix.KeptTokens }, prefix);
+        Assert.InRange(prefix.KeptTokens, 1, prompt.Length);
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using Sluice.Core;
 
 namespace Sluice.Extensions.AI.Tests;
 
+[Collection(nameof(ChatTests))]
 public sealed class ChatTests(DemoModel demo)
 {
     private const string Thinking = "Think step by step: what is 57 + 23 - 12?";

@@ -85,9 +85,6 @@ public sealed class OptionsTests(DemoModel demo)
     [Fact]
     public void What_is_not_implemented_is_refused()
     {
-        Refused(options => options.ResponseFormat = ChatResponseFormat.Json, "ResponseFormat");
-        Refused(options => options.ResponseFormat = ChatResponseFormat.ForJsonSchema<int>(), "ResponseFormat");
-        Refused(options => options.ToolMode = ChatToolMode.RequireAny, "ToolMode");
         Refused(options => options.ConversationId = "1", "ConversationId");
         Refused(options => options.Tools = [new HostedWebSearchTool()], "Tools");
 

@@ -23,6 +23,27 @@ public sealed class AnthropicTests
         Assert.Equal((int)body["usage"]!["input_tokens"]!, (int)count["input_tokens"]!);
     }
 
+    [Fact]
+    public async Task What_is_newly_kept_up_to_a_mark_is_told_once()
+    {
+        await using TestServer server = await TestServer.StartAsync();
+        string system = string.Concat(Enumerable.Repeat("You are a helpful assistant of a shop. ", 20));
+        string more = "\"system\":[{\"type\":\"text\",\"text\":\"" + system + "\",\"cache_control\":{\"type\":\"ephemeral\"}}]";
+        JsonNode first = (await CreateAsync(server, "one", more))["usage"]!, second = (await CreateAsync(server, "two", more))["usage"]!;
+        int created = (int)first["cache_creation_input_tokens"]!;
+        Assert.True(created > 100, first.ToJsonString());
+        Assert.Equal(0, (int)first["cache_read_input_tokens"]!);
+        Assert.Equal((0, created), ((int)second["cache_creation_input_tokens"]!, (int)second["cache_read_input_tokens"]!));
+        JsonNode count = await PostAsync(server, Path + "/count_tokens", Body("one", more));
+        Assert.Equal((int)count["input_tokens"]!, created + (int)first["input_tokens"]!);
+
+        // The end of a stream says the same.
+        string other = more.Replace("shop", "bank", StringComparison.Ordinal);
+        JsonNode streamed = (await StreamAsync(server, "three", other)).Single(e => (string)e["type"]! == "message_delta")["usage"]!;
+        Assert.True((int)streamed["cache_creation_input_tokens"]! > 100, streamed.ToJsonString());
+        Assert.Equal((int)(await PostAsync(server, Path + "/count_tokens", Body("three", other)))["input_tokens"]!, (int)streamed["cache_creation_input_tokens"]! + (int)streamed["input_tokens"]!);
+    }
+
     [Theory]
     [InlineData("\"stop_sequences\":[\"xx\",\"three\"]", "one two ", "stop_sequence", "three")]
     [InlineData("\"max_tokens\":2", null, "max_tokens", null)]

@@ -74,6 +74,7 @@ public sealed class RequestTests
         { "\"messages\":[{\"role\":\"user\"}]", "messages[0].content" },
         { "\"messages\":[{\"role\":\"user\",\"content\":5}]", "messages[0].content" },
         { "\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800\"}]", "messages[0].content" },
+        { "\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"\\ud800\":1}]", "messages[0]" },
         { "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"http://169.254.169.254\"}}]}]", "messages[0].content[0].type" },
         { "\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"1\"}]}]", "messages[0].tool_calls[0].function" },
         { "\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{}}}]}]", "messages[0].tool_calls[0].function.arguments" },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
-import { assertIdle, model, purchase, sum, thought, url } from './server.mjs';
+import { assertIdle, assertPerson, model, person, purchase, sum, thought, url } from './server.mjs';
 
 const client = new Anthropic({ baseURL: url, apiKey: 'any', maxRetries: 0 });
 const tools = [{ name: purchase.name, description: purchase.description, input_schema: purchase.parameters }];
@@ -38,6 +38,20 @@ test('tools round trip', async () => {
     ];
     const second = await create({ model, temperature: 0, max_tokens: 300, messages, tools });
     assert.match(second.content[0].text, /11/);
+  }
+});
+
+test('a JSON schema', async () => {
+  const output_config = { format: { type: 'json_schema', schema: person.schema } };
+  const message = await client.messages.create(ask(person.question, { output_config }));
+  assertPerson(JSON.parse(message.content[0].text));
+});
+
+test('a forced call', async () => {
+  for (const tool_choice of [{ type: 'any' }, { type: 'tool', name: purchase.name }]) {
+    const message = await client.messages.create(ask(sum.question, { tools, tool_choice }));
+    assert.equal(message.stop_reason, 'tool_use');
+    assert.ok(Number.isInteger(message.content.find(b => b.type === 'tool_use').input.count));
   }
 });
 

@@ -4,7 +4,7 @@ import { HumanMessage, ToolMessage } from '@langchain/core/messages';
 import { tool } from '@langchain/core/tools';
 import { ChatOpenAI } from '@langchain/openai';
 import { z } from 'zod';
-import { assertIdle, model, purchase, sum, url } from './server.mjs';
+import { assertIdle, assertPerson, model, person, purchase, sum, url } from './server.mjs';
 
 const create = more => new ChatOpenAI({ model, temperature: 0, apiKey: 'any', maxRetries: 0, configuration: { baseURL: `${url}/v1` }, ...more });
 
@@ -34,6 +34,12 @@ test('tools round trip', async () => {
   for await (const chunk of await chat.stream(purchase.question))
     streamed = streamed ? streamed.concat(chunk) : chunk;
   assert.deepEqual(streamed.tool_calls[0].args, purchase.arguments);
+});
+
+test('a JSON schema', async () => {
+  const schema = z.object({ name: z.string(), age: z.int() });
+  for (const method of ['jsonSchema', 'functionCalling'])
+    assertPerson(await create().withStructuredOutput(schema, { method, name: 'person' }).invoke(person.question));
 });
 
 test('logprobs', async () => {

@@ -53,7 +53,7 @@ public sealed class SequenceMemory
     public bool Released { get; internal set; }
 
     /// <summary>Position of the deepest checkpoint known on its path.</summary>
-    internal int LastCheckpoint { get; set; }
+    public int LastCheckpoint { get; internal set; }
 
     internal Holder Holder => Holder.Sequence(Id);
 

@@ -1,3 +1,4 @@
+using Sluice.Constraints;
 using Sluice.Core;
 using Sluice.Text;
 
@@ -8,6 +9,9 @@ public sealed class TextGenerator
 {
     private readonly int[] _endOfText;
 
+    // Made when first asked for: it reads the whole vocabulary.
+    private readonly Lazy<ConstraintCompiler> _constraints;
+
     /// <summary>Creates a generator.</summary>
     /// <param name="engine">What runs the model.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
@@ -17,6 +21,7 @@ public sealed class TextGenerator
         Engine = engine;
         Tokenizer = tokenizer;
         _endOfText = [.. endOfText];
+        _constraints = new Lazy<ConstraintCompiler>(() => new ConstraintCompiler(TokenVocabulary.Of(Tokenizer, _endOfText)));
     }
 
     /// <summary>What runs the model.</summary>
@@ -27,6 +32,9 @@ public sealed class TextGenerator
 
     /// <summary>Token ids that end every text.</summary>
     public IReadOnlyList<int> EndOfText => _endOfText;
+
+    /// <summary>Compiles what texts must look like, and remembers it.</summary>
+    public ConstraintCompiler Constraints => _constraints.Value;
 
     /// <summary>Queues a request; its text comes through the stream.</summary>
     /// <exception cref="RequestException">The request is invalid or can never fit.</exception>

@@ -83,8 +83,13 @@ internal sealed record Block(string Type)
 /// <summary>Tokens a request took; those that the prefix cache had are not among <paramref name="InputTokens"/>.</summary>
 internal sealed record MessageUsage(int InputTokens, int CacheCreationInputTokens, int CacheReadInputTokens, int OutputTokens)
 {
-    public static MessageUsage Of(TokenUsage usage) =>
-        new(usage.Prompt - usage.Cached - usage.CacheWritten, usage.CacheWritten, usage.Cached, usage.Output);
+    /// <param name="usage">What the answer took.</param>
+    /// <param name="marked">Tokens of the prompt up to the last <c>cache_control</c>; 0 without one, and then nothing counts as created.</param>
+    public static MessageUsage Of(TokenUsage usage, int marked)
+    {
+        int created = Math.Max(0, Math.Min(usage.Kept, marked) - usage.Cached);
+        return new MessageUsage(usage.Prompt - usage.Cached - created, created, usage.Cached, usage.Output);
+    }
 }
 
 /// <summary>The answer of <c>/v1/messages/count_tokens</c>.</summary>

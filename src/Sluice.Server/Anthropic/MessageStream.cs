@@ -11,17 +11,20 @@ internal sealed class MessageStream : IEventStream
     private readonly SseWriter _events;
     private readonly Message _message;
     private readonly string _requestId;
+    private readonly int _marked;
     private string? _open;
     private int _index = -1;
 
     /// <param name="events">Where to write.</param>
     /// <param name="message">The message as it begins: without content.</param>
     /// <param name="requestId">The request's id, for errors.</param>
-    public MessageStream(SseWriter events, Message message, string requestId)
+    /// <param name="marked">Tokens of the prompt up to the last <c>cache_control</c>.</param>
+    public MessageStream(SseWriter events, Message message, string requestId, int marked)
     {
         _events = events;
         _message = message;
         _requestId = requestId;
+        _marked = marked;
     }
 
     public async Task BeginAsync()
@@ -58,7 +61,7 @@ internal sealed class MessageStream : IEventStream
         await WriteAsync(new MessageEvent("message_delta")
         {
             Delta = new MessageDelta { StopReason = Message.StopReasonOf(end), StopSequence = end.StopString },
-            Usage = MessageUsage.Of(end.Usage),
+            Usage = MessageUsage.Of(end.Usage, _marked),
         });
         await WriteAsync(new MessageEvent("message_stop"));
     }

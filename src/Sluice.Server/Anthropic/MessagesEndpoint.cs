@@ -26,10 +26,11 @@ internal sealed class MessagesEndpoint
         ChatPrompt prompt = _chat.Render(request.Call, context.RequestAborted);
         await using AnswerSet answers = _chat.Start(request.Call, prompt, ClientIdentity.Of(context), context.RequestAborted);
         var message = new Message($"msg_{Guid.NewGuid():N}", _chat.Model.Id, [], new MessageUsage(prompt.Tokens.Count, 0, 0, 0));
+        int marked = prompt.Structure?.Breakpoints is [.., int last] ? last : 0;
         if (request.Stream)
-            await StreamAsync(context, answers, message);
+            await StreamAsync(context, answers, message, marked);
         else
-            await RespondAsync(context, answers, message);
+            await RespondAsync(context, answers, message, marked);
     }
 
     public async Task CountAsync(HttpContext context)
@@ -47,7 +48,7 @@ internal sealed class MessagesEndpoint
         return MessagesRequest.Read(fields, _chat.Model, isCount);
     }
 
-    private async Task RespondAsync(HttpContext context, AnswerSet answers, Message message)
+    private async Task RespondAsync(HttpContext context, AnswerSet answers, Message message, int marked)
     {
         Answer answer = (await answers.CollectAsync())[0];
         RequestReport.Of(context).Finished(answers);
@@ -57,15 +58,15 @@ internal sealed class MessagesEndpoint
                 Content = Block.Of(answer),
                 StopReason = Message.StopReasonOf(answer.End),
                 StopSequence = answer.End.StopString,
-                Usage = MessageUsage.Of(answer.End.Usage),
+                Usage = MessageUsage.Of(answer.End.Usage, marked),
             },
             AnthropicJson.Readable.Message);
     }
 
-    private async Task StreamAsync(HttpContext context, AnswerSet answers, Message message)
+    private async Task StreamAsync(HttpContext context, AnswerSet answers, Message message, int marked)
     {
         using var events = new SseWriter(context);
-        var stream = new MessageStream(events, message, context.TraceIdentifier);
+        var stream = new MessageStream(events, message, context.TraceIdentifier, marked);
         await stream.BeginAsync();
         await StreamRelay.RunAsync(context, _options.KeepAliveInterval, stream, answers.Single, stream.AddAsync, async () =>
         {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sluice.Constraints;
 using Sluice.Core;
 using Sluice.Server.Http;
 
@@ -53,4 +54,12 @@ internal sealed record AnswerFormat(AnswerForm Kind, JsonObject? Schema = null, 
         _ = RequestFields.Of(schema, path);
         return new AnswerFormat(AnswerForm.JsonSchema, (JsonObject)JsonCopy.Of(schema, path)!, path);
     }
+
+    /// <summary>The form as a constraint of the content; null for text.</summary>
+    public ConstraintSpec? ToConstraint() => Kind switch
+    {
+        AnswerForm.JsonObject => new JsonObjectSpec { Field = Parameter! },
+        AnswerForm.JsonSchema => new JsonSchemaSpec(Schema!.ToJsonString()) { Field = Parameter!, ClosedObjects = Strict },
+        _ => null,
+    };
 }

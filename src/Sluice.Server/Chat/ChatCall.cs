@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sluice.Constraints.Answers;
 using Sluice.Engine.Sampling;
 
 namespace Sluice.Server.Chat;
@@ -32,6 +33,15 @@ internal sealed record ChatCall
 
     /// <summary>The caller's word for requests whose prompts begin alike.</summary>
     public string? CacheKey { get; init; }
+
+    /// <summary>What the answer must be.</summary>
+    public AnswerDemand Demand => new()
+    {
+        Content = Format.ToConstraint(),
+        Functions = Tools.Callable,
+        MustCall = Tools.Use is ToolUse.Required or ToolUse.Named,
+        SeveralCalls = Tools.Parallel,
+    };
 }
 
 /// <summary>A place in the conversation: the beginning up to it will come again.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Sluice.Constraints;
+using Sluice.Constraints.Answers;
 using Sluice.Core;
 using Sluice.Engine.Text;
 using Sluice.Server.Access;
@@ -13,15 +14,10 @@ internal sealed class ChatService
 {
     private static readonly OutputParserOptions PlainOptions = new();
 
-    // Made when first asked for: it reads the whole vocabulary.
-    private readonly Lazy<ConstraintCompiler> _constraints;
-
     public ChatService(ServedModel model, TimeProvider clock)
     {
         Model = model;
         Clock = clock;
-        _constraints = new Lazy<ConstraintCompiler>(
-            () => new ConstraintCompiler(TokenVocabulary.Of(model.Generator.Tokenizer, model.Generator.EndOfText)));
     }
 
     public ServedModel Model { get; }
@@ -86,7 +82,7 @@ internal sealed class ChatService
     }
 
     private CompiledConstraint? Compile(ChatCall call, ChatPrompt prompt, CancellationToken cancellation) =>
-        AnswerConstraint.Of(call, Model.Output, prompt.StartsInReasoning) is { } spec ? _constraints.Value.Compile(spec, cancellation) : null;
+        AnswerConstraint.Of(call.Demand, Model.Output, prompt.StartsInReasoning) is { } spec ? Model.Generator.Constraints.Compile(spec, cancellation) : null;
 
     private static ToolSignature[] Signatures(ToolSet tools)
     {

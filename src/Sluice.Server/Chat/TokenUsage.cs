@@ -9,12 +9,15 @@ namespace Sluice.Server.Chat;
 /// <param name="Reasoning">Of the generated ones, those of thinking.</param>
 internal readonly record struct TokenUsage(int Prompt, int Output, int Cached, int Reasoning)
 {
-    /// <summary>Of the prompt's, those put into the prefix cache because the caller marked them.</summary>
-    public int CacheWritten => 0; // the engine does not say
+    /// <summary>The prompt's tokens up to the last place that was newly kept for who continues there; 0 if none was.</summary>
+    public int Kept { get; init; }
 
     public int Total => Prompt + Output;
 
-    public static TokenUsage Of(GenerationUsage usage, int reasoning) => new(usage.PromptTokens, usage.OutputTokens, usage.CachedTokens, reasoning);
+    public static TokenUsage Of(GenerationUsage usage, int reasoning) => new(usage.PromptTokens, usage.OutputTokens, usage.CachedTokens, reasoning)
+    {
+        Kept = usage.Prefix.KeptTokens,
+    };
 
     /// <summary>All answers to a request, <paramref name="perPrompt"/> of them to each prompt, which counts once.</summary>
     public static TokenUsage OfAll(IReadOnlyList<AnswerStream> answers, int perPrompt)

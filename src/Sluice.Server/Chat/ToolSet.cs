@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sluice.Constraints.Answers;
 using Sluice.Core;
 
 namespace Sluice.Server.Chat;
@@ -60,6 +61,11 @@ internal sealed record ToolSet
 
     /// <summary>Whether the model hears of the functions, and what looks like a call in its answer is one.</summary>
     public bool IsOffered => Functions.Count > 0 && Use != ToolUse.None;
+
+    /// <summary>The functions that an answer may call: the one named, where one is.</summary>
+    public IReadOnlyList<CallableFunction> Callable => IsOffered
+        ? [.. Functions.Where(f => Use != ToolUse.Named || f.Name == Name).Select(f => new CallableFunction(f.Name, f.Parameters))]
+        : [];
 
     /// <summary>Checks that what is asked for exists; <paramref name="parameter"/> is the API's name for the choice.</summary>
     /// <exception cref="RequestException">A choice needs a function that is not there.</exception>

@@ -34,7 +34,18 @@ internal readonly struct RequestFields
     public string PathOf(string name) => _path.Length == 0 ? name : $"{_path}.{name}";
 
     /// <summary>Finds a field that is present and not null.</summary>
-    public bool TryGet(string name, out JsonElement value) => _object.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+    public bool TryGet(string name, out JsonElement value)
+    {
+        try
+        {
+            return _object.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+        }
+        catch (InvalidOperationException e)
+        {
+            // The search compares with every name, and one of them has half a surrogate pair.
+            throw new RequestException($"{(_path.Length == 0 ? "the body" : _path)} has a name that is not valid Unicode text", _path.Length == 0 ? null : _path, inner: e);
+        }
+    }
 
     /// <summary>A string, or null.</summary>
     public string? String(string name) => TryGet(name, out JsonElement value) ? Text(value, PathOf(name)) : null;

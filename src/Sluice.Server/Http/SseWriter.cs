@@ -4,7 +4,7 @@ using Sluice.Server.OpenAI;
 
 namespace Sluice.Server.Http;
 
-/// <summary>Writes server-sent events, each flushed as it is written.</summary>
+/// <summary>Writes server-sent events.</summary>
 internal sealed class SseWriter : IEventStream, IDisposable
 {
     private readonly PatientBody _body;
@@ -18,17 +18,25 @@ internal sealed class SseWriter : IEventStream, IDisposable
     /// <summary>Writes one event with a name, which must be ASCII; none if it is empty.</summary>
     public Task WriteAsync<T>(ReadOnlyMemory<byte> name, T value, JsonTypeInfo<T> type)
     {
+        Put(name.Span, value, type);
+        return _body.FlushEventAsync();
+    }
+
+    /// <summary>Adds an event that goes with the next.</summary>
+    public void Put<T>(T value, JsonTypeInfo<T> type) => Put(default, value, type);
+
+    private void Put<T>(ReadOnlySpan<byte> name, T value, JsonTypeInfo<T> type)
+    {
         if (!name.IsEmpty)
         {
             _body.Put("event: "u8);
-            _body.Put(name.Span);
+            _body.Put(name);
             _body.Put("\n"u8);
         }
 
         _body.Put("data: "u8);
         _body.Put(value, type);
         _body.Put("\n\n"u8);
-        return _body.FlushEventAsync();
     }
 
     /// <summary>Says that the stream is complete.</summary>

@@ -64,7 +64,7 @@ internal sealed class ChatCompletionsEndpoint
             if (!begun[index])
             {
                 begun[index] = true;
-                await Write(shape.Chunk(new ChatChunkChoice(index, ChatDelta.Begin(part))));
+                events.Put(shape.Chunk(new ChatChunkChoice(index, ChatDelta.Begin(part))), OpenAIJson.Readable.ChatCompletionChunk);
             }
 
             if (part is null)

@@ -1,43 +1,35 @@
 using System.Text.Json.Nodes;
-using Sluice.Constraints;
 using Sluice.Core;
 using Sluice.Text.Output;
 
-namespace Sluice.Server.Chat;
+namespace Sluice.Constraints.Answers;
 
 /// <summary>
-/// What an answer must look like so that it is the JSON or the call that was asked for. Thinking before it is free, where the model
-/// thinks.
+/// What an answer to a chat must look like so that it is the JSON or the call that was asked for, in the model's own way of writing. Thinking
+/// before it is free, where the model thinks.
 /// </summary>
-internal static class AnswerConstraint
+public static class AnswerConstraint
 {
-    private const string ToolChoice = "tool_choice";
+    private const string ThinkBegin = "<think>";
+    private const string ThinkEnd = "</think>";
     private const string Layout = "\n\n";
 
-    /// <summary>The constraint of a call; null where anything goes.</summary>
-    /// <param name="call">What is asked for.</param>
+    /// <summary>The constraint of an answer; null where anything goes.</summary>
+    /// <param name="demand">What is asked for.</param>
     /// <param name="output">How the model writes.</param>
     /// <param name="startsInReasoning">Whether the prompt has begun the thinking.</param>
     /// <exception cref="RequestException">The model has no form of calls that could be demanded.</exception>
-    public static ConstraintSpec? Of(ChatCall call, OutputFormat output, bool startsInReasoning)
+    public static ConstraintSpec? Of(AnswerDemand demand, OutputFormat output, bool startsInReasoning)
     {
-        bool mustCall = call.Tools.Use is ToolUse.Required or ToolUse.Named;
-        ConstraintSpec? content = ContentOf(call.Format);
-        if (!mustCall && content is null)
+        ArgumentNullException.ThrowIfNull(demand);
+        ArgumentNullException.ThrowIfNull(output);
+        if (!demand.MustCall && demand.Content is null)
             return null;
-        ConstraintSpec answer = mustCall ? CallsOf(call.Tools, output)
-            : call.Tools.IsOffered && output.ToolCalls != ToolCallStyle.None ? new AlternativesSpec(content!, CallsOf(call.Tools, output))
-            : content!;
-        string field = mustCall ? ToolChoice : call.Format.Parameter!;
-        return WithReasoning(answer, output, startsInReasoning) with { Field = field };
+        ConstraintSpec answer = demand.MustCall ? CallsOf(demand, output)
+            : demand.Functions.Count > 0 && output.ToolCalls != ToolCallStyle.None ? new AlternativesSpec(demand.Content!, CallsOf(demand, output))
+            : demand.Content!;
+        return WithReasoning(answer, output, startsInReasoning) with { Field = demand.MustCall ? demand.CallsField : demand.Content!.Field };
     }
-
-    private static ConstraintSpec? ContentOf(AnswerFormat format) => format.Kind switch
-    {
-        AnswerForm.JsonObject => new JsonObjectSpec { Field = format.Parameter! },
-        AnswerForm.JsonSchema => new JsonSchemaSpec(format.Schema!.ToJsonString()) { Field = format.Parameter!, ClosedObjects = format.Strict },
-        _ => null,
-    };
 
     private static ConstraintSpec WithReasoning(ConstraintSpec answer, OutputFormat output, bool startsInReasoning)
     {
@@ -47,24 +39,17 @@ internal static class AnswerConstraint
         return startsInReasoning ? afterThinking : new AlternativesSpec(answer, new SequenceSpec(new LiteralSpec(ThinkBegin), afterThinking));
     }
 
-    private static string ThinkBegin => "<think>";
-
-    private static string ThinkEnd => "</think>";
-
-    /// <summary>One call or, unless calls come one at a time, several: of the function named, or of whichever.</summary>
-    private static ConstraintSpec CallsOf(ToolSet tools, OutputFormat output)
+    /// <summary>One call or, unless calls come one at a time, several: of whichever function.</summary>
+    private static ConstraintSpec CallsOf(AnswerDemand demand, OutputFormat output)
     {
         if (!ToolCallSyntax.TryGet(output.ToolCalls, out ToolCallSyntax? syntax))
-            throw new RequestException("tool_choice must be none or auto: this model has no form of calls that could be demanded", ToolChoice, "unsupported_value");
-        ConstraintSpec[] calls =
-        [
-            .. tools.Functions.Where(f => tools.Use != ToolUse.Named || f.Name == tools.Name).Select(f => CallOf(f, syntax)),
-        ];
+            throw new RequestException($"{demand.CallsField} must be none or auto: this model has no form of calls that could be demanded", demand.CallsField, "unsupported_value");
+        ConstraintSpec[] calls = [.. demand.Functions.Select(f => CallOf(f, syntax))];
         ConstraintSpec one = calls.Length == 1 ? calls[0] : new AlternativesSpec(calls);
-        return tools.Parallel ? new SequenceSpec(one, new RepeatSpec(new SequenceSpec(new LiteralSpec(syntax.Separator), one), 0, null)) : one;
+        return demand.SeveralCalls ? new SequenceSpec(one, new RepeatSpec(new SequenceSpec(new LiteralSpec(syntax.Separator), one), 0, null)) : one;
     }
 
-    private static SequenceSpec CallOf(ToolFunction function, ToolCallSyntax syntax)
+    private static SequenceSpec CallOf(CallableFunction function, ToolCallSyntax syntax)
     {
         JsonObject parameters = function.Parameters ?? new JsonObject { ["type"] = "object", ["properties"] = new JsonObject() };
         ConstraintSpec arguments = syntax.Parameters is { } form
@@ -74,7 +59,7 @@ internal static class AnswerConstraint
     }
 
     /// <summary>Parameters in tags of their own, in the schema's order: those it requires, and those it allows.</summary>
-    private static SequenceSpec ParametersOf(ToolFunction function, JsonObject schema, ToolParameterSyntax syntax)
+    private static SequenceSpec ParametersOf(CallableFunction function, JsonObject schema, ToolParameterSyntax syntax)
     {
         HashSet<string> required = [.. (schema["required"] as JsonArray)?.OfType<JsonValue>().Select(v => v.TryGetValue(out string? name) ? name : "") ?? []];
         var parts = new List<ConstraintSpec>();
@@ -88,7 +73,7 @@ internal static class AnswerConstraint
     }
 
     // A string stands as it is, up to the end tag; anything else is JSON, with the definitions its schema may refer to.
-    private static ConstraintSpec[] ValueOf(ToolFunction function, JsonObject schema, JsonNode? property, ToolParameterSyntax syntax)
+    private static ConstraintSpec[] ValueOf(CallableFunction function, JsonObject schema, JsonNode? property, ToolParameterSyntax syntax)
     {
         if (property is not JsonObject described || (described["type"] is JsonValue type && type.TryGetValue(out string? name) && name == "string" && !described.ContainsKey("enum")))
             return [new FreeTextSpec(syntax.End)];
@@ -104,5 +89,5 @@ internal static class AnswerConstraint
         return [new JsonSchemaSpec(value.ToJsonString()) { Field = FieldOf(function), ClosedObjects = true }, new LiteralSpec(syntax.End)];
     }
 
-    private static string FieldOf(ToolFunction function) => $"tools: {function.Name}";
+    private static string FieldOf(CallableFunction function) => $"tools: {function.Name}";
 }
