@@ -1,8 +1,8 @@
-using Sluice.Tests.Operations;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Memory;
 using Sluice.Testing;
+using Sluice.Tests.Operations;
 
 namespace Sluice.Cpu.Tests;
 

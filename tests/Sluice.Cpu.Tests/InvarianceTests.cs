@@ -1,7 +1,7 @@
-using Sluice.Tests.Operations;
 using Sluice.Backends;
 using Sluice.Backends.Reference;
 using Sluice.Core;
+using Sluice.Tests.Operations;
 
 namespace Sluice.Cpu.Tests;
 

@@ -1,10 +1,10 @@
-using Sluice.Tests.Operations;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Sluice.Backends;
 using Sluice.Backends.Reference;
 using Sluice.Cpu.Kernels;
 using Sluice.Cpu.Simd;
+using Sluice.Tests.Operations;
 
 namespace Sluice.Cpu.Tests;
 

@@ -1,7 +1,7 @@
-using Sluice.Tests.Operations;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Memory;
+using Sluice.Tests.Operations;
 
 namespace Sluice.Cpu.Tests;
 

@@ -1,8 +1,8 @@
-using Sluice.Tests.Operations;
 using System.Runtime.InteropServices;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Kernels;
+using Sluice.Tests.Operations;
 
 namespace Sluice.Cpu.Tests.Weights;
 
