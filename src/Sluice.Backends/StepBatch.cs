@@ -27,7 +27,11 @@ public enum LogitsWanted
 /// <param name="FirstExport">Index of the span's first entry in <see cref="StepBatch.Exports"/>.</param>
 /// <param name="ExportCount">Entries of the span there.</param>
 public readonly record struct SequenceSpan(
-    int FirstRow, int Count, int FirstPosition, int StateSlot, int[] PageTable, int FirstExport, int ExportCount);
+    int FirstRow, int Count, int FirstPosition, int StateSlot, int[] PageTable, int FirstExport, int ExportCount)
+{
+    /// <summary>Whether it is a row that belongs to nobody (<see cref="StepBatch.AddPadding"/>).</summary>
+    public bool IsPadding => StateSlot < 0 && PageTable.Length == 0;
+}
 
 /// <summary>Asks that the recurrent and convolution state after the first <paramref name="Length"/> tokens of a span be written to a slot too.</summary>
 /// <param name="Length">Tokens of the span consumed, from 1 to the span's count; ascending within a span.</param>

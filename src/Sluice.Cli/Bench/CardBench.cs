@@ -21,16 +21,17 @@ internal sealed class CardBench(CudaBackend card, LanguageModel model, int repea
     /// <summary>A prompt in one step.</summary>
     public void Prefill(int tokens)
     {
-        int[] pages = Pages(0, tokens);
-        Warm(() => Fill(pages, 0, 0, tokens, LogitsWanted.Last));
-        Fill(pages, 0, 0, tokens, LogitsWanted.Last);
+        Fill(ModelBench.Pages(0, tokens), 0, 0, tokens, LogitsWanted.Last);
+
+        // Compiles kernels and grows scratch memory before anything is recorded.
+        model.Forward(_batch);
         Print($"prefill of {tokens}", tokens, card.Profile(() => model.Forward(_batch), repeats));
     }
 
     /// <summary>One token of each of many sequences that have <paramref name="context"/> tokens already.</summary>
     public void Decode(int sequences, int context)
     {
-        int[][] pages = [.. Enumerable.Range(0, sequences).Select(i => Pages(i, context + 1))];
+        int[][] pages = [.. Enumerable.Range(0, sequences).Select(i => ModelBench.Pages(i, context + 1))];
         for (int i = 0; i < sequences; i++)
         {
             for (int first = 0; first < context; first += model.MaxStepTokens)
@@ -44,19 +45,6 @@ internal sealed class CardBench(CudaBackend card, LanguageModel model, int repea
         for (int i = 0; i < sequences; i++)
             _batch.Add([Token()], context, i, pages[i], LogitsWanted.Last);
         Print($"decode of {sequences} at {context}", sequences, card.Profile(() => model.Forward(_batch), repeats));
-    }
-
-    private static int[] Pages(int sequence, int tokens)
-    {
-        int count = (tokens + KvCache.PageTokens - 1) / KvCache.PageTokens;
-        return [.. Enumerable.Range(sequence * count, count)];
-    }
-
-    // Compiles kernels and grows scratch memory before anything is recorded.
-    private void Warm(Action fill)
-    {
-        fill();
-        model.Forward(_batch);
     }
 
     private void Fill(int[] pages, int slot, int first, int count, LogitsWanted logits)

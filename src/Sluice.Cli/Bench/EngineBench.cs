@@ -74,16 +74,7 @@ internal sealed class EngineBench(LanguageModel model, int stepTokens, Cancellat
     public async Task<List<(double On, double Off)>> UncachedAsync(int requests, int prompt, int outputTokens, int streams, int pairs)
     {
         _ = await UncachedAsync(isCaching: true, requests, prompt, outputTokens, streams);
-        List<(double, double)> seconds = [];
-        for (int i = 0; i < pairs; i++)
-        {
-            // The order alternates, so that a machine that slows down or speeds up favours neither.
-            double first = await UncachedAsync(i % 2 == 0, requests, prompt, outputTokens, streams);
-            double second = await UncachedAsync(i % 2 != 0, requests, prompt, outputTokens, streams);
-            seconds.Add(i % 2 == 0 ? (first, second) : (second, first));
-        }
-
-        return seconds;
+        return await PairedRuns.RunAsync(pairs, isCaching => UncachedAsync(isCaching, requests, prompt, outputTokens, streams));
     }
 
     /// <summary>Decodes <paramref name="outputTokens"/> of <paramref name="streams"/> requests at a time.</summary>

@@ -119,7 +119,8 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
         return seconds;
     }
 
-    private static int[] Pages(int sequence, int tokens)
+    /// <summary>The pages of a sequence that has <paramref name="tokens"/> at most, as all of a measurement have.</summary>
+    public static int[] Pages(int sequence, int tokens)
     {
         int count = (tokens + KvCache.PageTokens - 1) / KvCache.PageTokens;
         return [.. Enumerable.Range(sequence * count, count)];

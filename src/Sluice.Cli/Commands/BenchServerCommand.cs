@@ -37,18 +37,11 @@ internal static class BenchServerCommand
                 Chat = ChatTemplate.Load(folder),
             };
             await using ServerBench bench = await ServerBench.StartAsync(served, cancellation);
-            List<(ServerRun Http, ServerRun Engine)> pairs = [];
 
             // The first pair is for the compiler.
-            for (int i = -1; i < parsed.GetValue(repeats); i++)
-            {
-                // The order alternates, so that a machine that slows down or speeds up favours neither.
-                ServerRun first = await RunAsync(i % 2 == 0), second = await RunAsync(i % 2 != 0);
-                if (i >= 0)
-                    pairs.Add(i % 2 == 0 ? (first, second) : (second, first));
-            }
-
-            Print(pairs);
+            _ = await RunAsync(throughHttp: false);
+            _ = await RunAsync(throughHttp: true);
+            Print(await PairedRuns.RunAsync(parsed.GetValue(repeats), RunAsync));
             return ExitCodes.Success;
 
             Task<ServerRun> RunAsync(bool throughHttp) => bench.RunAsync(throughHttp, atATime, parsed.GetValue(requests), parsed.GetValue(output), cancellation);

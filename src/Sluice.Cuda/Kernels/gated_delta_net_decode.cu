@@ -10,20 +10,8 @@
 // launch needs none); block: 32 * WARPS; no dynamic shared memory.
 // Macros: KEY_HEADS, VALUE_HEADS, KEY_DIM, VALUE_DIM (multiples of 8), TAPS, COLUMNS (32, 64 or 128, which divides VALUE_DIM), WARPS.
 // `list` holds the spans' indices; null: all of them.
-#include "sluice.cuh"
+#include "gated_delta_rule.cuh"
 
-#ifndef KEY_HEADS
-#define KEY_HEADS 16
-#endif
-#ifndef VALUE_HEADS
-#define VALUE_HEADS 32
-#endif
-#ifndef KEY_DIM
-#define KEY_DIM 128
-#endif
-#ifndef VALUE_DIM
-#define VALUE_DIM 128
-#endif
 #ifndef TAPS
 #define TAPS 4
 #endif
@@ -48,17 +36,6 @@ static constexpr int CHANNELS = 2 * KEY_HEADS * KEY_DIM + VALUE_HEADS * VALUE_DI
 static constexpr int OWN = 2 * KEY_DIM + COLUMNS, ITEMS = (OWN + THREADS - 1) / THREADS;    // channels of a block and of a thread
 static_assert((COLUMNS == 32 || COLUMNS == 64 || COLUMNS == 128) && VALUE_DIM % COLUMNS == 0 && CLUSTER <= 8 && TAPS >= 2);
 
-// The state is not read again before all of it has gone by.
-DEVICE float4_ load_once(const float* address)
-{
-    float4_ v;
-    asm volatile("ld.global.cs.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(address) : "memory");
-    return v;
-}
-DEVICE void store_once(float* address, float4_ v)
-{
-    asm volatile("st.global.cs.v4.f32 [%0], {%1,%2,%3,%4};" ::"l"(address), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
-}
 // A float of the shared memory of the cluster's block of that rank.
 DEVICE float load_shared_of(const float* mine, int rank)
 {
@@ -170,29 +147,8 @@ KERNEL __launch_bounds__(THREADS) CLUSTER_OF(CLUSTER) gated_delta_net_decode(
         held[0] += k * s[i].x, held[1] += k * s[i].y, held[2] += k * s[i].z, held[3] += k * s[i].w;
         asked[0] += q * s[i].x, asked[1] += q * s[i].y, asked[2] += q * s[i].z, asked[3] += q * s[i].w;
     }
-#pragma unroll
-    for (int mask = LANES; mask < 32; mask *= 2)
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-        {
-            held[j] += shuffle_xor(held[j], mask);
-            asked[j] += shuffle_xor(asked[j], mask);
-        }
-    if (lane < LANES)
-    {
-        partial[warp][0][row_lane] = float4_{held[0], held[1], held[2], held[3]};
-        partial[warp][1][row_lane] = float4_{asked[0], asked[1], asked[2], asked[3]};
-    }
-    block_sync();
-
-    float4_ all_held = {}, all_asked = {};
-#pragma unroll
-    for (int i = 0; i < WARPS; i++)
-    {
-        float4_ x = partial[i][0][row_lane], w = partial[i][1][row_lane];
-        all_held.x += x.x, all_held.y += x.y, all_held.z += x.z, all_held.w += x.w;
-        all_asked.x += w.x, all_asked.y += w.y, all_asked.z += w.z, all_asked.w += w.w;
-    }
+    float4_ all_held, all_asked;
+    sum_over_rows(partial, held, asked, all_held, all_asked);
     float k_factor = rsqrt_(sums[0] + 1e-6f), q_factor = rsqrt_(sums[1] + 1e-6f) * rsqrt_((float)KEY_DIM);
     float kept = decay * k_factor, answered = decay * q_factor, overlap = sums[2] * k_factor * q_factor;
     const float* v = inputs + 2 * KEY_DIM + row_lane * 4;
@@ -219,7 +175,7 @@ KERNEL __launch_bounds__(THREADS) CLUSTER_OF(CLUSTER) gated_delta_net_decode(
         if (KEY_DIM % GROUPS != 0 && group + i * GROUPS >= KEY_DIM)
             continue;
         float k = inputs[KEY_DIM + group + i * GROUPS];
-        s[i] = float4_{decay * s[i].x + k * d[0], decay * s[i].y + k * d[1], decay * s[i].z + k * d[2], decay * s[i].w + k * d[3]};
+        s[i] = step_row(s[i], decay, k, d);
         store_once(own + offset + (i64)i * GROUPS * VALUE_DIM, s[i]);
     }
     if (CLUSTER > 1)

@@ -14,41 +14,11 @@
 // Macros: KEY_HEADS, VALUE_HEADS (1 to 8 times as many). Heads are 128 x 128.
 // The host prepares: chunks, each (span, first token within the span, tokens 1 to 64, slot that the state after it also goes to or -1), spans one
 // behind another, cut where exports are.
-#include "sluice.cuh"
+#include "gated_delta_rule_chunk.cuh"
 
-#ifndef KEY_HEADS
-#define KEY_HEADS 16
-#endif
-#ifndef VALUE_HEADS
-#define VALUE_HEADS 32
-#endif
-
-static constexpr int DIM = 128, TOKENS = 64, RATIO = VALUE_HEADS / KEY_HEADS;
-static constexpr int ROW = DIM * 2, TILE = TOKENS * ROW;        // a row of q or k: sixteen 16-byte groups, group g of row r at g ^ r % 8
-// Of a value head's chunk: factors of tokens, then T and P, each as ten 16x16 blocks on and under the diagonal in the order in which a warp
-// takes them as the right side of a product (16 bytes a lane).
-static constexpr int FACTORS = 4 * TOKENS * 4, BLOCK = 512, TRIANGLE = 10 * BLOCK, HEAD = FACTORS + 2 * TRIANGLE;
-static constexpr i64 CHUNK_BYTES = KEY_HEADS * 2 * TILE + VALUE_HEADS * HEAD;
 static_assert(VALUE_HEADS % KEY_HEADS == 0 && RATIO <= 8);
 
-struct alignas(16) Chunk
-{
-    int span, first, tokens, slot;
-};
-struct alignas(8) float2_
-{
-    float x, y;
-};
-
 DEVICE constexpr int block_of(int i, int j) { return (i * (i + 1) / 2 + j) * BLOCK; }
-
-// Where lane's row of four 8x8 tiles lies in a q or k tile: 16 rows from `row` and 16 dims from `dim`. `down`: the second tile is below the first,
-// not beside it.
-DEVICE int tile_offset(int row, int dim, int lane, bool down)
-{
-    int part = lane / 8, below = down ? part % 2 : part / 2, beside = down ? part / 2 : part % 2;
-    return (row + below * 8 + lane % 8) * ROW + (((dim / 8 + beside) ^ (lane % 8)) * 16);
-}
 
 // A value head's scratch: blocks of A under the diagonal as right sides, the diagonal blocks of A in float32, those of T in float16.
 static constexpr int SOLVE_ROW = 20, SOLVE_BLOCK = 16 * SOLVE_ROW + 4, INVERSE_ROW = 48, INVERSE_BLOCK = 16 * INVERSE_ROW;

@@ -9,20 +9,8 @@
 // Grid: (VALUE_HEADS * ceil(VALUE_DIM / COLUMNS), spans), block: 32 * WARPS, no dynamic shared memory.
 // Macros: KEY_HEADS, VALUE_HEADS, KEY_DIM and VALUE_DIM (multiples of 8), COLUMNS (32, 64 or 128), WARPS (1 to 16; KEY_DIM * COLUMNS / WARPS is best
 // 1024 to 2048). Few sequences: COLUMNS 32, so that all multiprocessors have a part. `list` holds the spans' indices; null: all of them.
-#include "sluice.cuh"
+#include "gated_delta_rule.cuh"
 
-#ifndef KEY_HEADS
-#define KEY_HEADS 16
-#endif
-#ifndef VALUE_HEADS
-#define VALUE_HEADS 32
-#endif
-#ifndef KEY_DIM
-#define KEY_DIM 128
-#endif
-#ifndef VALUE_DIM
-#define VALUE_DIM 128
-#endif
 #ifndef COLUMNS
 #define COLUMNS 64
 #endif
@@ -36,34 +24,11 @@ static constexpr int KEYS = (KEY_DIM + GROUPS - 1) / GROUPS;
 static constexpr int SLICES = (VALUE_DIM + COLUMNS - 1) / COLUMNS;
 static_assert(COLUMNS == 32 || COLUMNS == 64 || COLUMNS == 128);
 
-struct alignas(8) float2_
-{
-    float x, y;
-};
-
-// The state is not read again before all of it has gone by.
-DEVICE float4_ load_once(const float* address)
-{
-    float4_ v;
-    asm volatile("ld.global.cs.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(address) : "memory");
-    return v;
-}
-DEVICE void store_once(float* address, float4_ v)
-{
-    asm volatile("st.global.cs.v4.f32 [%0], {%1,%2,%3,%4};" ::"l"(address), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
-}
-
 // Four neighbouring bfloat16.
 DEVICE void load_four(float (&values)[4], const bf16* from)
 {
     vec8 v = *(const vec8*)from;
     values[0] = low(v.word[0]), values[1] = high(v.word[0]), values[2] = low(v.word[1]), values[3] = high(v.word[1]);
-}
-
-// s = factor s + key d of a row of four columns.
-DEVICE float4_ step_row(float4_ s, float factor, float key, const float (&d)[4])
-{
-    return float4_{factor * s.x + key * d[0], factor * s.y + key * d[1], factor * s.z + key * d[2], factor * s.w + key * d[3]};
 }
 
 KERNEL __launch_bounds__(32 * WARPS) gated_delta_rule_decode(
@@ -137,29 +102,8 @@ KERNEL __launch_bounds__(32 * WARPS) gated_delta_rule_decode(
         held[0] += pair.x * s[i].x, held[1] += pair.x * s[i].y, held[2] += pair.x * s[i].z, held[3] += pair.x * s[i].w;
         asked[0] += pair.y * s[i].x, asked[1] += pair.y * s[i].y, asked[2] += pair.y * s[i].z, asked[3] += pair.y * s[i].w;
     }
-#pragma unroll
-    for (int mask = LANES; mask < 32; mask *= 2)
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-        {
-            held[j] += shuffle_xor(held[j], mask);
-            asked[j] += shuffle_xor(asked[j], mask);
-        }
-    if (lane < LANES)
-    {
-        partial[warp][0][row_lane] = float4_{held[0], held[1], held[2], held[3]};
-        partial[warp][1][row_lane] = float4_{asked[0], asked[1], asked[2], asked[3]};
-    }
-    block_sync();
-
-    float4_ all_held = {}, all_asked = {};
-#pragma unroll
-    for (int i = 0; i < WARPS; i++)
-    {
-        float4_ x = partial[i][0][row_lane], y = partial[i][1][row_lane];
-        all_held.x += x.x, all_held.y += x.y, all_held.z += x.z, all_held.w += x.w;
-        all_asked.x += y.x, all_asked.y += y.y, all_asked.z += y.z, all_asked.w += y.w;
-    }
+    float4_ all_held, all_asked;
+    sum_over_rows(partial, held, asked, all_held, all_asked);
     float k_factor = rsqrt_(sums[0] + 1e-6f), q_factor = rsqrt_(sums[1] + 1e-6f) * rsqrt_((float)KEY_DIM);
     float kept = decay * k_factor, answered = decay * q_factor, overlap = sums[2] * k_factor * q_factor;
     float d[4] = {beta * (v[0] - kept * all_held.x), beta * (v[1] - kept * all_held.y),

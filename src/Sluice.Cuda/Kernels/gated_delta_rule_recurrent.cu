@@ -6,20 +6,8 @@
 //
 // grid: (VALUE_HEADS, ceil(VALUE_DIM / THREADS), spans), block: THREADS = VALUE_DIM rounded up to a warp, at most 128.
 // `list` holds the spans' indices; null: all of them. Macros: KEY_HEADS, VALUE_HEADS, KEY_DIM (at most 128), VALUE_DIM.
-#include "sluice.cuh"
+#include "gated_delta_rule.cuh"
 
-#ifndef KEY_HEADS
-#define KEY_HEADS 16
-#endif
-#ifndef VALUE_HEADS
-#define VALUE_HEADS 32
-#endif
-#ifndef KEY_DIM
-#define KEY_DIM 128
-#endif
-#ifndef VALUE_DIM
-#define VALUE_DIM 128
-#endif
 #define THREADS ((VALUE_DIM + 31) / 32 * 32 < 128 ? (VALUE_DIM + 31) / 32 * 32 : 128)
 
 DEVICE float squares(const bf16* x)

@@ -14,44 +14,11 @@
 // 128 x 128.
 // The host prepares: chunks as there; spans, each (first chunk, count of chunks), long ones best first. A range may be a part of a span: it takes
 // up the state that the range before left in the span's slot.
-#include "sluice.cuh"
+#include "gated_delta_rule_chunk.cuh"
 
-#ifndef KEY_HEADS
-#define KEY_HEADS 16
-#endif
-#ifndef VALUE_HEADS
-#define VALUE_HEADS 32
-#endif
 #ifndef STAGES
 #define STAGES 4
 #endif
-
-static constexpr int DIM = 128, TOKENS = 64, RATIO = VALUE_HEADS / KEY_HEADS;
-static constexpr int ROW = DIM * 2, TILE = TOKENS * ROW;        // a row of q or k: sixteen 16-byte groups, group g of row r at g ^ r % 8
-// Of a value head's chunk: factors of tokens, then T and P, each as ten 16x16 blocks on and under the diagonal in the order in which a warp
-// takes them as the right side of a product (16 bytes a lane).
-static constexpr int FACTORS = 4 * TOKENS * 4, BLOCK = 512, TRIANGLE = 10 * BLOCK, HEAD = FACTORS + 2 * TRIANGLE;
-static constexpr i64 CHUNK_BYTES = KEY_HEADS * 2 * TILE + VALUE_HEADS * HEAD;
-
-struct alignas(16) Chunk
-{
-    int span, first, tokens, slot;
-};
-struct alignas(8) ChunkRange
-{
-    int first, count;
-};
-struct alignas(8) float2_
-{
-    float x, y;
-};
-
-// As in gated_delta_rule_chunks.cu: lane's row of four 8x8 tiles, from `row` and `dim`; `down`: the second tile is below the first.
-DEVICE int tile_offset(int row, int dim, int lane, bool down)
-{
-    int part = lane / 8, below = down ? part % 2 : part / 2, beside = down ? part / 2 : part % 2;
-    return (row + below * 8 + lane % 8) * ROW + (((dim / 8 + beside) ^ (lane % 8)) * 16);
-}
 
 static constexpr int COLUMNS = 32, VALUE_ROW = COLUMNS * 2 + 16;
 static constexpr int STAGE = 2 * TILE + HEAD + TOKENS * VALUE_ROW, STAGE_SHARED = 2 * TILE + HEAD;

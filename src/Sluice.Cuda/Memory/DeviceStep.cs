@@ -109,7 +109,7 @@ internal sealed unsafe class DeviceStep : IDisposable
         return pages;
     }
 
-    /// <summary>Queues the copy of a batch. Spans with a negative slot are padding: they get no tokens, and kernels pass over them.</summary>
+    /// <summary>Queues the copy of a batch. Padding gets no tokens, and kernels pass over it.</summary>
     public void Upload(StepBatch batch, CudaCacheArena? moved, WorkShape work, CudaStream stream)
     {
         _turn = (_turn + 1) % Turns;
@@ -144,7 +144,7 @@ internal sealed unsafe class DeviceStep : IDisposable
         _host.Dispose();
     }
 
-    private static int PagesOf(SequenceSpan span) => span.StateSlot < 0 && span.PageTable.Length == 0
+    private static int PagesOf(SequenceSpan span) => span.IsPadding
         ? 0
         : (span.FirstPosition + span.Count + KvCache.PageTokens - 1) / KvCache.PageTokens;
 
@@ -167,10 +167,9 @@ internal sealed unsafe class DeviceStep : IDisposable
         for (int i = 0; i < batch.Sequences.Length; i++)
         {
             SequenceSpan span = batch.Sequences[i];
-            bool isPadding = span.StateSlot < 0 && span.PageTable.Length == 0;
             int needed = PagesOf(span);
             ReadOnlySpan<int> fields =
-                [span.FirstRow, isPadding ? 0 : span.Count, span.FirstPosition, span.StateSlot, pages, span.FirstExport, span.ExportCount, 0];
+                [span.FirstRow, span.IsPadding ? 0 : span.Count, span.FirstPosition, span.StateSlot, pages, span.FirstExport, span.ExportCount, 0];
             fields.CopyTo(spans[(i * SpanFields)..]);
             sequence.Slice(span.FirstRow, span.Count).Fill(i);
             span.PageTable.AsSpan(0, needed).CopyTo(tables[pages..]);

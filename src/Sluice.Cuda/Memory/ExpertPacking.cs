@@ -54,13 +54,11 @@ internal static class ExpertPacking
     private static void Pack(MatrixSource source, Span<ushort> target, int columns, Func<int, int> place)
     {
         int columnTiles = (columns + Tile - 1) / Tile;
-        Span<byte> scratch = new byte[source.RowBytes];
-        float[] decoded = new float[columns];
-        float[] scales = source.ScaleBlock == 0 ? [] : new float[(columns + source.ScaleBlock - 1) / source.ScaleBlock];
+        BFloat16Rows converted = new(source);
         Span<ushort> values = new ushort[columns];
         for (int row = 0; row < source.Rows; row++)
         {
-            WeightUpload.Convert(source, row, scratch, decoded, scales, values);
+            converted.Read(row, values);
             int packed = place(row);
             int start = (packed / Tile * columnTiles * Tile * Tile) + (packed % Tile * Tile);
             for (int column = 0; column < columns; column += 8)

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using Sluice.Core;
 using Sluice.Cuda.Driver;
 
@@ -22,15 +21,13 @@ internal sealed unsafe class WeightUpload(CudaDevice device) : IDisposable
         Lane lane = _lanes.TryTake(out Lane? free) ? free : new Lane();
         int rowBytes = checked(source.Columns * 2);
         int most = Math.Max(1, StagingBytes / 2 / rowBytes);
-        Span<byte> stored = new byte[source.RowBytes];
-        float[] decoded = new float[source.Columns];
-        float[] scales = source.ScaleBlock == 0 ? [] : new float[(source.Columns + source.ScaleBlock - 1) / source.ScaleBlock];
+        BFloat16Rows converted = new(source);
         for (int first = 0; first < source.Rows; first += most)
         {
             int rows = Math.Min(most, source.Rows - first);
             ushort* to = (ushort*)lane.Next((long)rows * rowBytes);
             for (int row = 0; row < rows; row++)
-                Convert(source, first + row, stored, decoded, scales, new Span<ushort>(to + ((long)row * source.Columns), source.Columns));
+                converted.Read(first + row, new Span<ushort>(to + ((long)row * source.Columns), source.Columns));
             lane.Send(destination + ((ulong)first * (ulong)rowBytes), (long)rows * rowBytes);
         }
 
@@ -59,27 +56,6 @@ internal sealed unsafe class WeightUpload(CudaDevice device) : IDisposable
     {
         while (_lanes.TryTake(out Lane? lane))
             lane.Dispose();
-    }
-
-    internal static void Convert(MatrixSource source, int row, Span<byte> scratch, float[] decoded, float[] scales, Span<ushort> to)
-    {
-        ReadOnlySpan<byte> stored = source.Row(row, scratch);
-        if (source.Type == DType.BF16)
-        {
-            MemoryMarshal.Cast<byte, ushort>(stored).CopyTo(to);
-            return;
-        }
-
-        StoredNumbers.Decode(source.Type, stored, decoded);
-        if (scales.Length > 0)
-        {
-            source.RowScales(row, scales);
-            for (int c = 0; c < decoded.Length; c++)
-                decoded[c] *= scales[c / source.ScaleBlock];
-        }
-
-        for (int c = 0; c < decoded.Length; c++)
-            to[c] = StoredNumbers.ToBF16(decoded[c]);
     }
 
     /// <summary>Two halves of pinned memory that take turns.</summary>

@@ -16,11 +16,12 @@ internal sealed unsafe class Attention : IDisposable
     private readonly Launcher _launcher;
     private readonly Dictionary<(double Theta, int Dim), DeviceMemory> _frequencies = [];
     private readonly DeviceMemory _counters;
-    private DeviceMemory? _partial;
+    private readonly ScratchMemory _partial;
 
     public Attention(Launcher launcher)
     {
         _launcher = launcher;
+        _partial = new ScratchMemory("partial attention", launcher.Stream);
         _counters = new DeviceMemory(MaxItems * 64L * 8 * sizeof(uint), "attention");
         _counters.Fill(0, launcher.Stream);
     }
@@ -70,7 +71,7 @@ internal sealed unsafe class Attention : IDisposable
     {
         foreach (DeviceMemory frequencies in _frequencies.Values)
             frequencies.Dispose();
-        _partial?.Dispose();
+        _partial.Dispose();
         _counters.Dispose();
     }
 
@@ -87,7 +88,7 @@ internal sealed unsafe class Attention : IDisposable
         (ulong qAt, int qStride, ulong gateAt, int gateStride) = (q.Address, q.Stride, gate?.Address ?? 0, gate?.Stride ?? 0);
         (ulong yAt, int yStride, ulong counters) = (y.Address, y.Stride, _counters.Address);
         int units = 8 * tiles * dim / 8;
-        ulong partial = Partial(2L * processors * 2 * units * 12 * sizeof(float));
+        ulong partial = _partial.Take(2L * processors * 2 * units * 12 * sizeof(float));
         for (int first = 0; first < lists.Decodes.Count; first += MaxItems)
         {
             int items = Math.Min(MaxItems, lists.Decodes.Count - first);
@@ -136,18 +137,6 @@ internal sealed unsafe class Attention : IDisposable
         int stages = parts > 2 ? 1 : 4 / parts;
         int rows = 8 * tiles;
         return (8 * stages * 2048 * parts) + (16 * rows * ((16 * ((dim + 15) / 16)) + 4)) + (40 * rows) + (64 * stages) + 16 + (16 * MaxItems) + (4 * (MaxItems + 1));
-    }
-
-    private ulong Partial(long bytes)
-    {
-        if (_partial is null || _partial.Bytes < bytes)
-        {
-            _launcher.Stream.Synchronise("growing scratch memory");
-            _partial?.Dispose();
-            _partial = new DeviceMemory(bytes, "partial attention");
-        }
-
-        return _partial.Address;
     }
 
     private ulong Frequencies(AttentionConfig shape)

@@ -14,11 +14,12 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
 
     private readonly Launcher _launcher;
     private readonly DeviceMemory _arrivals;
-    private DeviceMemory? _scratch;
+    private readonly ScratchMemory _scratch;
 
     public MixtureOfExperts(Launcher launcher)
     {
         _launcher = launcher;
+        _scratch = new ScratchMemory("the experts' inner activations", launcher.Stream);
         _arrivals = new DeviceMemory(16, "routing");
         _arrivals.Fill(0, launcher.Stream);
     }
@@ -62,7 +63,7 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
             Align(routing, normalise: true, rows);
         }
 
-        ulong scratch = Scratch((long)routing.Rows * topK * (hidden + inner) * 2);
+        ulong scratch = _scratch.Take((long)routing.Rows * topK * (hidden + inner) * 2);
         ulong results = scratch;
         ulong innerAt = scratch + ((ulong)routing.Rows * (ulong)topK * (ulong)hidden * 2);
         (ulong from, int fromStride) = (x.Address, x.Stride);
@@ -108,21 +109,8 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _scratch?.Dispose();
+        _scratch.Dispose();
         _arrivals.Dispose();
-    }
-
-    // Grows at the first steps only: routing is allocated for the largest one.
-    private ulong Scratch(long bytes)
-    {
-        if (_scratch is null || _scratch.Bytes < bytes)
-        {
-            _launcher.Stream.Synchronise("growing scratch memory");
-            _scratch?.Dispose();
-            _scratch = new DeviceMemory(bytes, "the experts' inner activations");
-        }
-
-        return _scratch.Address;
     }
 
     /// <summary>Where things lie behind one another in a routing's plan, bytes; the sorted assignments come first.</summary>

@@ -20,10 +20,10 @@ public sealed record CardLimits(double BytesPerSecond, double FlopsPerSecond)
         using DeviceMemory from = new(CopyBytes, "measuring the card");
         using DeviceMemory to = new(CopyBytes, "measuring the card");
         FillRandomly(from, stream);
-        double copy = Median(stream, () => CudaStatus.Check(DriverApi.CopyOnDevice(to.Address, from.Address, (nuint)CopyBytes, stream.Handle), "a copy"));
+        double copy = CardTimer.Median(stream, Repeats, () => CudaStatus.Check(DriverApi.CopyOnDevice(to.Address, from.Address, (nuint)CopyBytes, stream.Handle), "a copy"));
         ulong half = from.Address + ((ulong)Side * Side * 2);
-        double product = Median(stream, () => products.Multiply(stream, from.Address, Side, half, Side, Side, to.Address, Side, isFloat: false, Side));
-        return new CardLimits(2.0 * CopyBytes / copy, 2.0 * Side * Side * Side / product);
+        double product = CardTimer.Median(stream, Repeats, () => products.Multiply(stream, from.Address, Side, half, Side, Side, to.Address, Side, isFloat: false, Side));
+        return new CardLimits(2.0 * CopyBytes / copy * 1e6, 2.0 * Side * Side * Side / product * 1e6);
     }
 
     // Numbers of about 1 with random bits: products of zeros run faster than any real ones.
@@ -37,24 +37,5 @@ public sealed record CardLimits(double BytesPerSecond, double FlopsPerSecond)
         for (long offset = 0; offset < memory.Bytes; offset += random.Bytes)
             CudaStatus.Check(DriverApi.CopyToDevice(memory.Address + (ulong)offset, random.Address, (nuint)random.Bytes, stream.Handle), "filling memory");
         stream.Synchronise("filling memory");
-    }
-
-    private static double Median(CudaStream stream, Action work)
-    {
-        using CudaEvent start = new(isTimed: true);
-        using CudaEvent end = new(isTimed: true);
-        double[] times = new double[Repeats];
-        for (int i = -2; i < Repeats; i++)
-        {
-            start.Record(stream);
-            work();
-            end.Record(stream);
-            end.Wait();
-            if (i >= 0)
-                times[i] = end.MicrosecondsSince(start) * 1e-6;
-        }
-
-        Array.Sort(times);
-        return times[Repeats / 2];
     }
 }

@@ -79,29 +79,10 @@ internal sealed class StepProfile(CudaStream stream, int repeats) : IDisposable
         {
             _measured = name;
             using CudaGraph graph = stream.Capture(() => operations(batch));
-            _times[name] = _times[name] with { Microseconds = Median(graph) };
+            _times[name] = _times[name] with { Microseconds = CardTimer.Median(stream, repeats, () => graph.Launch(stream)) };
         }
 
         OperationTime[] parts = [.. _times.Values.Skip(1)];
         _times[Everything] = _times[Everything] with { Bytes = parts.Sum(part => part.Bytes), Flops = parts.Sum(part => part.Flops) };
-    }
-
-    private double Median(CudaGraph graph)
-    {
-        using CudaEvent start = new(isTimed: true);
-        using CudaEvent end = new(isTimed: true);
-        double[] times = new double[repeats];
-        for (int i = -2; i < repeats; i++)
-        {
-            start.Record(stream);
-            graph.Launch(stream);
-            end.Record(stream);
-            end.Wait();
-            if (i >= 0)
-                times[i] = end.MicrosecondsSince(start);
-        }
-
-        Array.Sort(times);
-        return times[repeats / 2];
     }
 }
