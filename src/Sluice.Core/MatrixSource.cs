@@ -21,7 +21,7 @@ public abstract class MatrixSource
     /// <summary>The tensor's name, for messages.</summary>
     public string Name { get; }
 
-    /// <summary>How elements are stored: F32, F16, BF16 or F8E4M3.</summary>
+    /// <summary>How elements are stored: F32, F16, BF16, F8E4M3 or in blocks (<see cref="DTypes.IsBlocked"/>).</summary>
     public DType Type { get; }
 
     /// <summary>Output features.</summary>
@@ -37,7 +37,7 @@ public abstract class MatrixSource
     public long ByteLength => checked((long)Rows * RowBytes);
 
     /// <summary>Stored bytes of a row.</summary>
-    public int RowBytes => checked(Columns * Type.Size());
+    public int RowBytes => Type.RowBytes(Columns);
 
     /// <summary>
     /// The stored bytes of a row. Either a view of the file or <paramref name="scratch"/>, which must hold
