@@ -125,6 +125,21 @@ public interface IBackend : IDisposable
     /// <summary>Per head of width <c>w.Length</c>: <c>y = rmsnorm(o) * w * silu(z)</c>.</summary>
     void GatedRmsNorm(Activation o, Activation z, Vector weight, float epsilon, Activation y, int rows);
 
+    /// <summary>
+    /// All of gated DeltaNet between its projections: <see cref="CausalConv"/>, <see cref="GatedDeltaRule"/> and <see cref="GatedRmsNorm"/>. What
+    /// lies between them (<see cref="DeltaNetActivations.Mixed"/>, <see cref="DeltaNetActivations.Recalled"/>) may stay as it was.
+    /// </summary>
+    void GatedDeltaNet(StepBatch batch, DeltaNetActivations x, DeltaNetVectors w, StateCache states, int layer) =>
+        InTurn(this, batch, x, w, states, layer);
+
+    /// <summary>The same by its three operations in turn.</summary>
+    protected static void InTurn(IBackend backend, StepBatch batch, DeltaNetActivations x, DeltaNetVectors w, StateCache states, int layer)
+    {
+        backend.CausalConv(batch, x.Qkv, w.Conv, states, layer, x.Mixed);
+        backend.GatedDeltaRule(batch, x.Mixed, x.B, x.A, w.ALog, w.DtBias, states, layer, x.Recalled);
+        backend.GatedRmsNorm(x.Recalled, x.Z, w.Norm, w.Epsilon, x.Gated, batch.TokenCount);
+    }
+
     // ---- full attention -----------------------------------------------------------------------------------------------
 
     /// <summary>

@@ -18,8 +18,6 @@ namespace Sluice.Cuda;
 /// </summary>
 public sealed unsafe class CudaBackend : IBackend
 {
-    private const int ChunkTokens = 64; // of the delta rule
-
     private readonly CudaDevice _device;
     private readonly CudaStream _stream;
     private readonly KernelLibrary _kernels;
@@ -110,8 +108,15 @@ public sealed unsafe class CudaBackend : IBackend
         if (columns % 8 != 0)
             throw new BackendException($"cuda, {parts[0].Name}: expected a multiple of 8 columns, found {columns}; use --device cpu");
         int rows = parts.Sum(part => part.Rows);
-        CudaMatrix matrix = new(_heap.Allocate(checked((long)rows * columns * 2), "weights"), rows, columns);
+        int padded = CudaMatrix.RowsInMemory(rows);
+        CudaMatrix matrix = new(_heap.Allocate(checked((long)padded * columns * 2), "weights"), rows, columns);
         ulong next = matrix.Address;
+        if (padded > rows)
+        {
+            ulong end = matrix.Address + ((ulong)rows * (ulong)columns * 2);
+            CudaStatus.Check(DriverApi.Fill(end, 0, (nuint)((padded - rows) * (long)columns * 2 / 4), _stream.Handle), "clearing rows of padding");
+        }
+
         foreach (MatrixSource part in parts)
         {
             _upload.Copy(part, next);
@@ -195,7 +200,7 @@ public sealed unsafe class CudaBackend : IBackend
         int updates = _arena?.States is null ? 0 : _arena.Moved.Count * (1 + _arena.Geometry.SuperblocksPerSlot);
         if (!_step.Holds(batch, pages, updates))
             Grow(batch, pages, updates);
-        _step.Upload(batch, _arena?.States is null ? null : _arena, new WorkShape(_tileTokens, ChunkTokens), _stream);
+        _step.Upload(batch, _arena?.States is null ? null : _arena, new WorkShape(_tileTokens, DeltaNet.ChunkTokens), _stream);
         if (_step.Updates.Count > 0)
             _rows.MapSlots(_step.Updates, _arena!.StateMap);
     }
@@ -305,6 +310,18 @@ public sealed unsafe class CudaBackend : IBackend
     {
         if (_profile?.Wants("gated delta rule", OperationWork.DeltaRule(batch, states.Shape)) != false)
             _deltaNet.Run(_step.Pointers, _step, On(mixed), On(b), On(a), On(aLog), On(dtBias), On(states), layer, On(o));
+    }
+
+    /// <inheritdoc/>
+    public void GatedDeltaNet(StepBatch batch, DeltaNetActivations x, DeltaNetVectors w, StateCache states, int layer)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(w);
+        if (_step.Prefills.Count > 0 || !DeltaNet.CanFuse(states.Shape, batch.Sequences.Length))
+            IBackend.InTurn(this, batch, x, w, states, layer);
+        else if (_profile?.Wants("gated deltanet", OperationWork.DeltaNet(batch, states.Shape)) != false)
+            _deltaNet.Fused(_step.Pointers, _step.Decodes, x, w, On(states), layer);
     }
 
     /// <inheritdoc/>

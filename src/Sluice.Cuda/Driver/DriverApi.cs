@@ -9,6 +9,7 @@ internal static unsafe partial class DriverApi
     public const int StreamNonBlocking = 1;
     public const int CaptureModeThreadLocal = 1;
     public const int FunctionMaxDynamicSharedBytes = 8;
+    public const int LaunchAttributeClusterDimension = 4;
     public const int LaunchAttributeProgrammaticSerialization = 6;
 
     [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuInit")]
@@ -125,6 +126,12 @@ internal static unsafe partial class DriverApi
     [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuFuncSetAttribute")]
     public static partial int FunctionSetAttribute(nint function, int attribute, int value);
 
+    [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuOccupancyMaxActiveClusters")]
+    public static partial int MaxActiveClusters(int* clusters, nint function, LaunchConfig* config);
+
+    [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuOccupancyMaxActiveBlocksPerMultiprocessor")]
+    public static partial int MaxActiveBlocks(int* blocks, nint function, int blockSize, nuint dynamicSharedBytes);
+
     [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuLaunchKernelEx")]
     public static partial int Launch(LaunchConfig* config, nint function, void** parameters, void** extra);
 
@@ -144,6 +151,6 @@ internal static unsafe partial class DriverApi
     {
         public int Id;
         private readonly int _padding;
-        public int Value;
+        public int Value, ValueY, ValueZ;
     }
 }

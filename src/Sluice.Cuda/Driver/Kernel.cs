@@ -17,6 +17,7 @@ internal sealed unsafe class Kernel
     private readonly string _name;
     private readonly nint _function;
     private int _sharedBytes = StaticSharedBytes;
+    private int _resident;
 
     public Kernel(string name, nint function)
     {
@@ -32,13 +33,7 @@ internal sealed unsafe class Kernel
     /// </summary>
     public void Launch(CudaStream stream, (int X, int Y, int Z) grid, int block, int sharedBytes, params ReadOnlySpan<Argument> arguments)
     {
-        if (sharedBytes > _sharedBytes)
-        {
-            CudaStatus.Check(
-                DriverApi.FunctionSetAttribute(_function, DriverApi.FunctionMaxDynamicSharedBytes, sharedBytes), $"{_name}: {sharedBytes} bytes of shared memory");
-            _sharedBytes = sharedBytes;
-        }
-
+        Allow(sharedBytes);
         DriverApi.LaunchAttribute overlap = new() { Id = DriverApi.LaunchAttributeProgrammaticSerialization, Value = 1 };
         DriverApi.LaunchConfig config = new()
         {
@@ -60,5 +55,44 @@ internal sealed unsafe class Kernel
             CudaStatus.Throw(status, string.Create(CultureInfo.InvariantCulture, $"{_name} over {grid.X} x {grid.Y} x {grid.Z} blocks of {block} threads"));
         if (IsChecked && !stream.IsCapturing)
             stream.Synchronise(_name);
+    }
+
+    /// <summary>Clusters of so many blocks that the card runs at once; always asked with the same numbers, and found out the first time.</summary>
+    public int Resident(int cluster, int block, int sharedBytes, int processors)
+    {
+        if (_resident > 0)
+            return _resident;
+        Allow(sharedBytes);
+        int count;
+        if (cluster == 1)
+        {
+            CudaStatus.Check(DriverApi.MaxActiveBlocks(&count, _function, block, (nuint)sharedBytes), $"{_name}: asking how many blocks fit");
+            return _resident = Math.Max(1, count * processors);
+        }
+
+        DriverApi.LaunchAttribute together = new() { Id = DriverApi.LaunchAttributeClusterDimension, Value = cluster, ValueY = 1, ValueZ = 1 };
+        DriverApi.LaunchConfig config = new()
+        {
+            GridX = (uint)(cluster * processors),
+            GridY = 1,
+            GridZ = 1,
+            BlockX = (uint)block,
+            BlockY = 1,
+            BlockZ = 1,
+            SharedBytes = (uint)sharedBytes,
+            Attributes = &together,
+            AttributeCount = 1,
+        };
+        CudaStatus.Check(DriverApi.MaxActiveClusters(&count, _function, &config), $"{_name}: asking how many clusters fit");
+        return _resident = Math.Max(1, count);
+    }
+
+    private void Allow(int sharedBytes)
+    {
+        if (sharedBytes <= _sharedBytes)
+            return;
+        CudaStatus.Check(
+            DriverApi.FunctionSetAttribute(_function, DriverApi.FunctionMaxDynamicSharedBytes, sharedBytes), $"{_name}: {sharedBytes} bytes of shared memory");
+        _sharedBytes = sharedBytes;
     }
 }

@@ -5,12 +5,13 @@ namespace Sluice.Cuda.Memory;
 /// <summary>Activations in bfloat16, or in float32 where results are compared closely: [rows, <see cref="Stride"/>] elements, of which a view sees some.</summary>
 internal sealed class CudaActivation : Activation
 {
-    private CudaActivation(ulong address, int rows, int width, int stride, bool isFloat)
+    private CudaActivation(ulong address, int rows, int width, int stride, bool isFloat, bool isWhole)
         : base(rows, width)
     {
         Address = address;
         Stride = stride;
         IsFloat = isFloat;
+        WritableWidth = isWhole ? stride : width;
     }
 
     /// <summary>The first element of the first row.</summary>
@@ -19,8 +20,14 @@ internal sealed class CudaActivation : Activation
     /// <summary>Elements from a row to the next.</summary>
     public int Stride { get; }
 
+    /// <summary>Both, as kernels take them.</summary>
+    public (ulong Address, int Stride) Place => (Address, Stride);
+
     /// <summary>Float32 rather than bfloat16.</summary>
     public bool IsFloat { get; }
+
+    /// <summary>Elements of a row that nothing else has a use for: more than its width where padding follows.</summary>
+    public int WritableWidth { get; }
 
     /// <summary>Bytes of an element.</summary>
     public int ElementBytes => IsFloat ? sizeof(float) : 2;
@@ -28,7 +35,7 @@ internal sealed class CudaActivation : Activation
     /// <summary>Elements from a row to the next so that each begins at a multiple of 16 bytes.</summary>
     public static int StrideOf(int width) => checked(width + 7) / 8 * 8;
 
-    public static CudaActivation At(ulong address, int rows, int width, bool isFloat) => new(address, rows, width, StrideOf(width), isFloat);
+    public static CudaActivation At(ulong address, int rows, int width, bool isFloat) => new(address, rows, width, StrideOf(width), isFloat, isWhole: true);
 
     /// <summary>Where a row begins.</summary>
     public ulong Row(int row) => Address + ((ulong)row * (ulong)Stride * (ulong)ElementBytes);
@@ -38,13 +45,19 @@ internal sealed class CudaActivation : Activation
     {
         ArgumentOutOfRangeException.ThrowIfNegative(start);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Width - start);
-        return new CudaActivation(Address + (ulong)(start * ElementBytes), Rows, count, Stride, IsFloat);
+        return new CudaActivation(Address + (ulong)(start * ElementBytes), Rows, count, Stride, IsFloat, isWhole: false);
     }
 }
 
-/// <summary>Weights in bfloat16, [rows, columns] as the checkpoint has them.</summary>
-internal sealed class CudaMatrix(ulong address, int rows, int columns) : Matrix(rows, columns, checked((long)rows * columns * 2))
+/// <summary>Weights in bfloat16, [rows, columns] as the checkpoint has them, then rows of zeros up to <see cref="PaddedRows"/>.</summary>
+internal sealed class CudaMatrix(ulong address, int rows, int columns)
+    : Matrix(rows, columns, checked((long)RowsInMemory(rows) * columns * 2))
 {
+    /// <summary>A multiple of 8: NVIDIA's library has no fast way to write rows of an odd number of results.</summary>
+    public int PaddedRows => RowsInMemory(Rows);
+
+    public static int RowsInMemory(int rows) => checked(rows + 7) / 8 * 8;
+
     public ulong Address { get; } = address;
 }
 

@@ -24,6 +24,7 @@ internal sealed unsafe class DeviceStep : IDisposable
     private readonly DeviceMemory _device;
     private readonly CudaEvent[] _sent = new CudaEvent[Turns];
     private readonly List<(int Keys, int Span, int First)> _tiles = [];
+    private readonly List<(int Tokens, int First, int Count)> _ranges = [];
     private readonly int[] _offsets = new int[(int)Part.Count + 1];
     private int _turn;
 
@@ -38,7 +39,7 @@ internal sealed unsafe class DeviceStep : IDisposable
         Span<int> lengths =
         [
             CountFields, rows, rows, rows, rows, sequences * SpanFields, exports * 2, sequences, sequences * 2, sequences, MostTiles(rows, sequences) * 2,
-            MostChunks(rows, sequences, exports) * 4, updateInts, pages,
+            MostChunks(rows, sequences, exports) * 4, sequences * 2, updateInts, pages,
         ];
         for (int i = 0; i < lengths.Length; i++)
             _offsets[i + 1] = _offsets[i] + ((Math.Max(1, lengths[i]) + 3) / 4 * 4);
@@ -52,7 +53,7 @@ internal sealed unsafe class DeviceStep : IDisposable
     /// <summary>The parts of the block, in order; the last is of variable length and only what is used of it is copied.</summary>
     private enum Part
     {
-        Counts, Tokens, Positions, Sequence, LogitRows, Spans, Exports, Decodes, Items, Prefills, Tiles, Chunks, Updates, Pages, Count,
+        Counts, Tokens, Positions, Sequence, LogitRows, Spans, Exports, Decodes, Items, Prefills, Tiles, Chunks, Ranges, Updates, Pages, Count,
     }
 
     public int Rows { get; }
@@ -82,6 +83,9 @@ internal sealed unsafe class DeviceStep : IDisposable
 
     /// <summary>Pieces of longer spans for the delta rule: (span, first token of it, tokens, slot to export to or -1).</summary>
     public (ulong Address, int Count) Chunks => (At(Part.Chunks), ChunkCount);
+
+    /// <summary>The chunks of each longer span, (first chunk, count), long spans first: as many as <see cref="Prefills"/>.</summary>
+    public ulong Ranges => At(Part.Ranges);
 
     /// <summary>New places of state slots, and how many.</summary>
     public (ulong Address, int Count) Updates => (At(Part.Updates), UpdateCount);
@@ -162,6 +166,7 @@ internal sealed unsafe class DeviceStep : IDisposable
         Span<int> items = To(Part.Items, Sequences * 2);
         Span<int> prefills = To(Part.Prefills, Sequences);
         _tiles.Clear();
+        _ranges.Clear();
         (DecodeCount, PrefillCount, TileCount, ChunkCount) = (0, 0, 0, 0);
         int pages = 0;
         for (int i = 0; i < batch.Sequences.Length; i++)
@@ -186,13 +191,17 @@ internal sealed unsafe class DeviceStep : IDisposable
             Cut(batch, span, i, work);
         }
 
-        SortTiles();
+        Sort();
         return pages;
     }
 
     // Long ones first, so that the last blocks to finish have little left.
-    private void SortTiles()
+    private void Sort()
     {
+        _ranges.Sort(static (a, b) => b.Tokens.CompareTo(a.Tokens));
+        Span<int> ranges = To(Part.Ranges, _ranges.Count * 2);
+        for (int i = 0; i < _ranges.Count; i++)
+            (ranges[2 * i], ranges[(2 * i) + 1]) = (_ranges[i].First, _ranges[i].Count);
         _tiles.Sort(static (a, b) => b.Keys.CompareTo(a.Keys));
         Span<int> tiles = To(Part.Tiles, _tiles.Count * 2);
         foreach ((_, int span, int first) in _tiles)
@@ -207,7 +216,8 @@ internal sealed unsafe class DeviceStep : IDisposable
         for (int first = 0; first < span.Count; first += work.TileTokens)
             _tiles.Add((span.FirstPosition + Math.Min(first + work.TileTokens, span.Count), index, first));
 
-        Span<int> chunks = To(Part.Chunks, _offsets[(int)Part.Updates] - _offsets[(int)Part.Chunks]);
+        Span<int> chunks = To(Part.Chunks, _offsets[(int)Part.Ranges] - _offsets[(int)Part.Chunks]);
+        int firstChunk = ChunkCount;
         ReadOnlySpan<StateExport> exports = batch.Exports.Slice(span.FirstExport, span.ExportCount);
         for (int first = 0; first < span.Count;)
         {
@@ -225,6 +235,8 @@ internal sealed unsafe class DeviceStep : IDisposable
             chunk.CopyTo(chunks[(4 * ChunkCount++)..]);
             first = end;
         }
+
+        _ranges.Add((span.Count, firstChunk, ChunkCount - firstChunk));
     }
 
     private void Update(CudaCacheArena? arena)

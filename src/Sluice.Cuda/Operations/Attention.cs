@@ -83,28 +83,49 @@ internal sealed unsafe class Attention : IDisposable
         int group = Group(shape);
         int tiles = group > 8 ? 2 : 1;
         int dim = shape.HeadDim;
-        int processors = _launcher.Device.Processors;
+        int hasGate = gate is null ? 0 : 1;
         PageMap pages = kv.Map;
         (ulong qAt, int qStride, ulong gateAt, int gateStride) = (q.Address, q.Stride, gate?.Address ?? 0, gate?.Stride ?? 0);
         (ulong yAt, int yStride, ulong counters) = (y.Address, y.Stride, _counters.Address);
         int units = 8 * tiles * dim / 8;
-        ulong partial = _partial.Take(2L * processors * 2 * units * 12 * sizeof(float));
         for (int first = 0; first < lists.Decodes.Count; first += MaxItems)
         {
             int items = Math.Min(MaxItems, lists.Decodes.Count - first);
             ulong list = lists.Items + ((ulong)first * 8);
-            int all = items * shape.KvHeads;
-            // Clusters of eight and four want twice as many places as there are pairs, to balance; measured on an H100.
-            int cluster = 2 * all * 8 <= processors ? 8 : 2 * all * 4 <= processors ? 4 : all * 2 <= processors ? 2 : 1;
-            int workers = cluster == 1 ? 2 * processors : processors / cluster;
-            int hasGate = gate is null ? 0 : 1;
-            _launcher.Get(
-                    "attention_decode.cu", "attention_decode",
-                    () => [.. Shape(shape), $"Q_TILES={tiles}", $"CLUSTER={cluster}", $"HAS_GATE={hasGate}", $"MAX_ITEMS={MaxItems}"],
-                    dim, shape.KvHeads, group, cluster, hasGate)
-                .Launch(
-                    _launcher.Stream, (cluster * workers, 1, 1), DecodeWarps * 32, DecodeSharedBytes(dim, tiles),
-                    &step, &pages, &layer, &list, &items, &qAt, &qStride, &gateAt, &gateStride, &yAt, &yStride, &partial, &counters);
+            (Kernel kernel, int cluster, int workers) = DecodeKernel(shape, items * shape.KvHeads, tiles, hasGate);
+            ulong partial = _partial.Take(2L * workers * units * 12 * sizeof(float));
+            kernel.Launch(
+                _launcher.Stream, (cluster * workers, 1, 1), DecodeWarps * 32, DecodeSharedBytes(dim, tiles),
+                &step, &pages, &layer, &list, &items, &qAt, &qStride, &gateAt, &gateStride, &yAt, &yStride, &partial, &counters);
+        }
+    }
+
+    /// <summary>
+    /// Large clusters share the work on few sequences; those of eight and four want twice as many places as there are pairs of sequence and KV head,
+    /// to balance. Measured on an H100.
+    /// </summary>
+    private (Kernel Kernel, int Cluster, int Workers) DecodeKernel(AttentionConfig shape, int pairs, int tiles, int hasGate)
+    {
+        foreach ((int cluster, int placesOfPair) in (ReadOnlySpan<(int, int)>)[(8, 2), (4, 2), (2, 1)])
+        {
+            // At most so many fit: no need to compile what cannot.
+            if (2 * _launcher.Device.Processors / cluster < placesOfPair * pairs)
+                continue;
+            (Kernel kernel, int workers) = Of(cluster);
+            if (workers >= placesOfPair * pairs)
+                return (kernel, cluster, workers);
+        }
+
+        (Kernel alone, int blocks) = Of(1);
+        return (alone, 1, blocks);
+
+        (Kernel, int) Of(int cluster)
+        {
+            Kernel kernel = _launcher.Get(
+                "attention_decode.cu", "attention_decode",
+                () => [.. Shape(shape), $"Q_TILES={tiles}", $"CLUSTER={cluster}", $"HAS_GATE={hasGate}", $"MAX_ITEMS={MaxItems}"],
+                shape.HeadDim, shape.KvHeads, Group(shape), cluster, hasGate);
+            return (kernel, kernel.Resident(cluster, DecodeWarps * 32, DecodeSharedBytes(shape.HeadDim, tiles), _launcher.Device.Processors));
         }
     }
 

@@ -13,8 +13,9 @@ internal sealed unsafe class Linear(Launcher launcher, MatrixProducts library)
     {
         if (rows > FewRows)
         {
+            int results = y.WritableWidth >= weight.PaddedRows ? weight.PaddedRows : weight.Rows;
             library.Multiply(
-                launcher.Stream, x.Address, x.Stride, weight.Address, weight.Columns, weight.Rows, y.Address, y.Stride, y.IsFloat, rows);
+                launcher.Stream, x.Address, x.Stride, weight.Address, weight.Columns, results, y.Address, y.Stride, y.IsFloat, rows);
             return;
         }
 

@@ -31,6 +31,15 @@ internal readonly record struct OperationWork(double Bytes, double Flops)
             11 * rows * state);
     }
 
+    /// <summary>Convolution, rule and gated norm with nothing written in between.</summary>
+    public static OperationWork DeltaNet(StepBatch batch, LinearAttentionConfig shape)
+    {
+        OperationWork rule = DeltaRule(batch, shape);
+        double conv = 2.0 * (batch.Sequences.Length + (0.5 * batch.Exports.Length)) * shape.ConvStateElements * sizeof(float);
+        double gates = (double)batch.TokenCount * shape.ValueHeads * shape.ValueDim * ElementBytes;
+        return rule with { Bytes = rule.Bytes + conv + gates };
+    }
+
     public static OperationWork Attention(StepBatch batch, AttentionConfig shape)
     {
         double keys = 0;

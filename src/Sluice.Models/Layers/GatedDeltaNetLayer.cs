@@ -11,18 +11,16 @@ namespace Sluice.Models.Layers;
 internal sealed class GatedDeltaNetLayer : ITokenMixer
 {
     private readonly IBackend _backend;
-    private readonly float _epsilon;
     private readonly StateCache _states;
     private readonly int _index;
     private readonly Weights _weights;
     private readonly Buffers _buffers;
 
-    private GatedDeltaNetLayer(LayerResources resources, float epsilon, int index, Weights weights)
+    private GatedDeltaNetLayer(LayerResources resources, int index, Weights weights)
     {
         _backend = resources.Backend;
         _states = resources.States!;
         _buffers = resources.DeltaNet!;
-        _epsilon = epsilon;
         _index = index;
         _weights = weights;
     }
@@ -45,8 +43,9 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
         Pending<Vector> norm = loader.Vector(name + ".norm.weight", shape.ValueDim); // plain in every architecture
         Pending<Matrix> output = loader.Linear(name + ".out_proj", config.HiddenSize, values);
         return resources => new GatedDeltaNetLayer(
-            resources, config.NormEpsilon, index,
-            new Weights(input.Value, conv.Value, aLog.Value, dtBias.Value, norm.Value, output.Value));
+            resources, index,
+            new Weights(
+                input.Value, new DeltaNetVectors(conv.Value, aLog.Value, dtBias.Value, norm.Value, config.NormEpsilon), output.Value));
 
         // Qwen3-Next interleaves by key head.
         (MatrixSource[] Projection, MatrixSource[] Gates) ByKeyHead() => (
@@ -64,10 +63,8 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
     {
         int rows = batch.TokenCount;
         _backend.Linear(x, _weights.Input, null, _buffers.Projection, rows);
-        _backend.CausalConv(batch, _buffers.Qkv, _weights.Conv, _states, _index, _buffers.Mixed);
-        _backend.GatedDeltaRule(batch, _buffers.Mixed, _buffers.B, _buffers.A, _weights.ALog, _weights.DtBias, _states, _index, _buffers.Recalled);
-        _backend.GatedRmsNorm(_buffers.Recalled, _buffers.Z, _weights.Norm, _epsilon, _buffers.Gated, rows);
-        _backend.Linear(_buffers.Gated, _weights.Output, null, delta, rows);
+        _backend.GatedDeltaNet(batch, _buffers.Inner, _weights.Inner, _states, _index);
+        _backend.Linear(_buffers.Inner.Gated, _weights.Output, null, delta, rows);
     }
 
     /// <summary>Activations that all layers of this kind share.</summary>
@@ -78,35 +75,18 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
             int values = shape.ValueHeads * shape.ValueDim;
             int gates = shape.ConvChannels + values;
             Projection = backend.Allocate(rows, gates + (2 * shape.ValueHeads));
-            Qkv = Projection.Columns(0, shape.ConvChannels);
-            Z = Projection.Columns(shape.ConvChannels, values);
-            B = Projection.Columns(gates, shape.ValueHeads);
-            A = Projection.Columns(gates + shape.ValueHeads, shape.ValueHeads);
-            Mixed = backend.Allocate(rows, shape.ConvChannels);
-            Recalled = backend.Allocate(rows, values);
-            Gated = backend.Allocate(rows, values);
+            Inner = new DeltaNetActivations(
+                Projection.Columns(0, shape.ConvChannels), Projection.Columns(shape.ConvChannels, values),
+                Projection.Columns(gates, shape.ValueHeads), Projection.Columns(gates + shape.ValueHeads, shape.ValueHeads),
+                backend.Allocate(rows, shape.ConvChannels), backend.Allocate(rows, values), backend.Allocate(rows, values));
         }
 
-        /// <summary>[all q | all k | all v | all z | all b | all a], of which the next four are views.</summary>
+        /// <summary>[all q | all k | all v | all z | all b | all a].</summary>
         public Activation Projection { get; }
 
-        public Activation Qkv { get; }
-
-        public Activation Z { get; }
-
-        public Activation B { get; }
-
-        public Activation A { get; }
-
-        /// <summary>q, k and v after the convolution.</summary>
-        public Activation Mixed { get; }
-
-        /// <summary>What the states answered.</summary>
-        public Activation Recalled { get; }
-
-        /// <summary>The same after norm and gate.</summary>
-        public Activation Gated { get; }
+        /// <summary>Views of it, and what is made of them.</summary>
+        public DeltaNetActivations Inner { get; }
     }
 
-    private sealed record Weights(Matrix Input, Vector Conv, Vector ALog, Vector DtBias, Vector Norm, Matrix Output);
+    private sealed record Weights(Matrix Input, DeltaNetVectors Inner, Matrix Output);
 }

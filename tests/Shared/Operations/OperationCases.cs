@@ -23,6 +23,8 @@ internal static class OperationCases
         ("gather", Gather, 0),
         ("convolution", Convolution, 1e-6),
         ("delta rule", DeltaRule, 5e-6),
+        ("delta rule of long spans", DeltaRuleOfLongSpans, 5e-6),
+        ("gated deltanet", GatedDeltaNet, 2e-5),
         ("gated norm", GatedNorm, 1e-6),
         ("attention", Attention, 5e-6),
         ("route and experts", Experts, 3e-6),
@@ -141,7 +143,19 @@ internal static class OperationCases
     private static float[] DeltaRule(IBackend backend, int seed)
     {
         Random random = new(seed);
-        LinearAttentionConfig shape = Shape(random);
+        return DeltaRule(backend, random, Shape(random), longest: 50);
+    }
+
+    /// <summary>Heads as real models have them, of several chunks.</summary>
+    private static float[] DeltaRuleOfLongSpans(IBackend backend, int seed)
+    {
+        Random random = new(seed);
+        int keyHeads = random.Next(1, 3);
+        return DeltaRule(backend, random, new LinearAttentionConfig(keyHeads, keyHeads * random.Next(1, 5), 128, 128, 4), longest: 150);
+    }
+
+    private static float[] DeltaRule(IBackend backend, Random random, LinearAttentionConfig shape, int longest)
+    {
         int values = shape.ValueHeads * shape.ValueDim;
         using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(2, shape), 0, Steps.Slots);
         StateCache states = statesArena.States!;
@@ -157,7 +171,35 @@ internal static class OperationCases
             Activation o = Rig.Empty(backend, rows, values);
             backend.GatedDeltaRule(batch, mixed, b, a, aLog, dtBias, states, 1, o);
             results.AddRange(Rig.Read(backend, o, rows));
-        });
+        }, longest);
+        return [.. results];
+    }
+
+    /// <summary>Convolution, rule and norm together, mostly of single tokens, which a backend may do in one.</summary>
+    private static float[] GatedDeltaNet(IBackend backend, int seed)
+    {
+        Random random = new(seed);
+        int keyHeads = random.Next(1, 3);
+        int valueDim = random.Next(4) switch { 0 => 32, 1 => 64, 2 => 128, _ => Width(random, 70) };
+        LinearAttentionConfig shape = new(keyHeads, keyHeads * random.Next(1, 4), random.Next(2) == 0 ? 128 : Width(random, 70), valueDim, random.Next(1, 6));
+        int values = shape.ValueHeads * shape.ValueDim;
+        using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(2, shape), 0, Steps.Slots);
+        StateCache states = statesArena.States!;
+        DeltaNetVectors weights = new(
+            backend.LoadVector(Rig.Normal(random, shape.ConvChannels * shape.ConvKernel)), backend.LoadVector(Rig.Normal(random, shape.ValueHeads)),
+            backend.LoadVector(Rig.Normal(random, shape.ValueHeads)), backend.LoadVector(Rig.Normal(random, shape.ValueDim)), 1e-6f);
+        List<float> results = [];
+        Steps.Run(backend, random, batch =>
+        {
+            int rows = batch.TokenCount;
+            Activation Filled(int width, float scale = 1) => Rig.Of(backend, Rig.Normal(random, rows * width, scale), rows);
+            Activation Room(int width) => Rig.Empty(backend, rows, width);
+            DeltaNetActivations x = new(
+                Filled(shape.ConvChannels), Filled(values, 2), Filled(shape.ValueHeads), Filled(shape.ValueHeads, 3), Room(shape.ConvChannels), Room(values),
+                Room(values));
+            backend.GatedDeltaNet(batch, x, weights, states, 1);
+            results.AddRange(Rig.Read(backend, x.Gated, rows));
+        }, singles: true);
         return [.. results];
     }
 

@@ -10,26 +10,33 @@ internal static class Steps
 {
     public const int Slots = 8;
     public const int Pages = 80;
-    public const int MaxTokens = 160;
+    public const int MaxTokens = Sequences * LongestSpan;
 
     private const int Sequences = 3;
+    private const int LongestSpan = 50;
     private const int PagesOfSequence = Pages / Sequences;
 
-    /// <summary>Runs steps until each sequence has a few hundred tokens; <paramref name="step"/> does the operation.</summary>
-    public static void Run(IBackend backend, Random random, Action<StepBatch> step)
+    /// <summary>Runs steps until each sequence has a few hundred tokens.</summary>
+    /// <param name="backend">Is told of each step.</param>
+    /// <param name="random">Where choices come from.</param>
+    /// <param name="step">Does the operation.</param>
+    /// <param name="longest">Spans have fewer tokens.</param>
+    /// <param name="singles">Whether in half of the steps no span has more than one token.</param>
+    public static void Run(IBackend backend, Random random, Action<StepBatch> step, int longest = LongestSpan, bool singles = false)
     {
         int[] shuffled = [.. Enumerable.Range(0, Pages).OrderBy(_ => random.Next())];
         int[][] tables = [.. Enumerable.Range(0, Sequences).Select(s => shuffled[(s * PagesOfSequence)..((s + 1) * PagesOfSequence)])];
         int[] lengths = new int[Sequences];
         int[] slots = [.. Enumerable.Range(0, Slots).OrderBy(_ => random.Next())];
-        StepBatch batch = new(MaxTokens);
+        StepBatch batch = new(Sequences * longest);
         for (int i = 0; i < 12; i++)
         {
             batch.Clear();
             List<(int Sequence, StateExport Export)> exports = [];
+            bool single = singles && random.Next(2) == 0;
             for (int s = 0; s < Sequences; s++)
             {
-                int count = random.Next(4) switch { 0 => 0, 1 => 1, 2 => random.Next(2, 9), _ => random.Next(9, 50) };
+                int count = random.Next(4) switch { 0 => 0, 1 => 1, _ when single => 1, 2 => random.Next(2, 9), _ => random.Next(9, longest) };
                 count = Math.Min(count, (PagesOfSequence * KvCache.PageTokens) - lengths[s]);
                 if (count == 0)
                     continue;
