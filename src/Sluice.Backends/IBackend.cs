@@ -64,6 +64,12 @@ public interface IBackend : IDisposable
     /// <summary>Copies one row of <paramref name="source"/> to the host, [width], once all operations so far are done.</summary>
     void Read(Activation source, int row, Span<float> destination);
 
+    /// <summary>
+    /// Fills in the shortlists of the first rows of <paramref name="logits"/>, as many as <paramref name="lists"/> asks for, once all operations so far
+    /// are done. False where reading whole rows costs no more, as on a device that shares the host's memory.
+    /// </summary>
+    bool TryShortlist(Activation logits, LogitShortlists lists) => false;
+
     /// <summary>Copies values from the host into one row of <paramref name="destination"/>, [width].</summary>
     void Write(ReadOnlySpan<float> source, Activation destination, int row);
 

@@ -30,6 +30,7 @@ public sealed unsafe class CudaBackend : IBackend
     private readonly DeltaNet _deltaNet;
     private readonly Attention _attention;
     private readonly MixtureOfExperts _experts;
+    private readonly Shortlists _shortlists;
     private readonly StepGraphs _graphs;
     private CudaCacheArena? _arena;
     private DeviceStep _step;
@@ -49,6 +50,7 @@ public sealed unsafe class CudaBackend : IBackend
         _deltaNet = new DeltaNet(launcher);
         _attention = new Attention(launcher);
         _experts = new MixtureOfExperts(launcher);
+        _shortlists = new Shortlists(launcher);
         _step = new DeviceStep(512, 64, 4096, 64, 4096);
         _graphs = new StepGraphs(_stream);
         Name = string.Create(CultureInfo.InvariantCulture, $"cuda:{device.Ordinal} ({device.Name}, {device.Memory.Total >> 30} GiB)");
@@ -170,6 +172,17 @@ public sealed unsafe class CudaBackend : IBackend
         ushort* values = (ushort*)_row.Address;
         for (int i = 0; i < from.Width; i++)
             destination[i] = StoredNumbers.FromBF16(values[i]);
+    }
+
+    /// <inheritdoc/>
+    public bool TryShortlist(Activation logits, LogitShortlists lists)
+    {
+        ArgumentNullException.ThrowIfNull(lists);
+        if (!Shortlists.Holds(logits.Width))
+            return false;
+        if (lists.Count > 0)
+            _shortlists.Run(On(logits), lists);
+        return true;
     }
 
     /// <inheritdoc/>
@@ -399,6 +412,7 @@ public sealed unsafe class CudaBackend : IBackend
         _ = DriverApi.StreamSynchronize(_stream.Handle);
         _graphs.Dispose();
         _step.Dispose();
+        _shortlists.Dispose();
         _experts.Dispose();
         _attention.Dispose();
         _deltaNet.Dispose();

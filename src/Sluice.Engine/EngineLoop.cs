@@ -28,6 +28,7 @@ internal sealed partial class EngineLoop
 
     // Sequences that get a token in this step, each at the index of its row of logits.
     private readonly List<Sequence> _due = [];
+    private readonly LogitShortlists _shortlists;
     private readonly float[] _logits;
     private readonly ulong[] _allowed;
     private long _steps;
@@ -48,6 +49,7 @@ internal sealed partial class EngineLoop
         _onFinished = onFinished;
         _sampler = new Sampler(model.Config.VocabularySize);
         _batch = new StepBatch(stepTokens);
+        _shortlists = new LogitShortlists(Math.Max(1, model.MaxLogitRows));
         _logits = new float[model.Config.VocabularySize];
         _allowed = new ulong[(model.Config.VocabularySize + 63) / 64];
     }
@@ -135,6 +137,8 @@ internal sealed partial class EngineLoop
                 _due.Add(sequence);
         }
 
+        bool hasShortlists = TryShortlist();
+
         // Those whose prompt has just been computed come last in a step and first here: readers are woken in this order, and with many
         // streams the last of them waits for the others' work. A first token is waited for; a later one is a word among others.
         int outputTokens = 0;
@@ -143,7 +147,7 @@ internal sealed partial class EngineLoop
             Sequence sequence = _due[logitRow];
             if (sequence.Followers is { } followers)
                 outputTokens += Fork(sequence, followers, logitRow);
-            if (sequence.Status == SequenceStatus.Running && SampleNext(sequence, logitRow))
+            if (sequence.Status == SequenceStatus.Running && SampleNext(sequence, logitRow, hasShortlists))
                 outputTokens++;
         }
 
@@ -164,22 +168,51 @@ internal sealed partial class EngineLoop
         foreach (Sequence follower in followers)
         {
             follower.Leader = null;
-            if (_scheduler.Fork(leader, follower) && SampleNext(follower, logitRow))
+            if (_scheduler.Fork(leader, follower) && SampleNext(follower, logitRow, hasShortlist: false))
                 outputTokens++;
         }
 
         return outputTokens;
     }
 
+    /// <summary>Asks the device for what sampling needs of the rows of logits. If it fails, so does reading them, and that tells each sequence.</summary>
+    [SuppressMessage("Design", "CA1031", Justification = "each sequence is told when its own row is read")]
+    private bool TryShortlist()
+    {
+        if (_due.Count == 0)
+            return false;
+        long start = _clock.GetTimestamp();
+        try
+        {
+            _shortlists.Clear();
+            foreach (Sequence sequence in _due)
+                Sampler.Ask(_shortlists, sequence.Sampling);
+            return _model.TryShortlist(_shortlists);
+        }
+        catch (Exception)
+        {
+            return false;
+        }
+        finally
+        {
+            // The device is waited for here.
+            Volatile.Write(ref _modelTicks, _modelTicks + _clock.GetTimestamp() - start);
+        }
+    }
+
     [SuppressMessage("Design", "CA1031", Justification = "one sequence's logits must not end the other requests")]
-    private bool SampleNext(Sequence sequence, int logitRow)
+    private bool SampleNext(Sequence sequence, int logitRow, bool hasShortlist)
     {
         SampledToken sampled;
         long start = _clock.GetTimestamp();
         try
         {
-            _model.ReadLogits(logitRow, _logits);
-            sampled = _sampler.Sample(_logits, sequence.Sampling, Allowed(sequence));
+            if (!hasShortlist || sequence.Matcher is not null || !_sampler.TrySample(_shortlists[logitRow], sequence.Sampling, out sampled))
+            {
+                _model.ReadLogits(logitRow, _logits);
+                sampled = _sampler.Sample(_logits, sequence.Sampling, Allowed(sequence));
+            }
+
             if (sequence.Matcher?.Accept(sampled.Token) == false)
                 throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
             Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);

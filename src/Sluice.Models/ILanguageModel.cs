@@ -26,4 +26,10 @@ public interface ILanguageModel : IDisposable
 
     /// <summary>Copies the logits, [vocabulary], of the last step's <c>LogitRows[index]</c>.</summary>
     void ReadLogits(int index, Span<float> logits);
+
+    /// <summary>
+    /// Fills in the shortlists of the last step's rows of logits, as many as <paramref name="lists"/> asks for; false where the backend has none, and
+    /// <see cref="ReadLogits"/> is as good.
+    /// </summary>
+    bool TryShortlist(LogitShortlists lists) => false;
 }

@@ -118,6 +118,15 @@ public sealed class LanguageModel : ILanguageModel
     }
 
     /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The last step wanted fewer logits.</exception>
+    public bool TryShortlist(LogitShortlists lists)
+    {
+        ArgumentNullException.ThrowIfNull(lists);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(lists.Count, _logitRows, nameof(lists));
+        return _backend.TryShortlist(_logits, lists);
+    }
+
+    /// <inheritdoc/>
     public void Dispose() => Caches.Dispose();
 
     private void Run(StepBatch batch)

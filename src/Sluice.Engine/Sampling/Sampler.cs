@@ -10,7 +10,7 @@ namespace Sluice.Engine.Sampling;
 /// pass, the others cut at a threshold that provably loses nothing and then select. Holds scratch for one vocabulary; used by one
 /// thread; allocates only the log-probabilities it is asked for.
 /// </summary>
-public sealed class Sampler
+public sealed partial class Sampler
 {
     // Up to here the heap of TopSelection is quicker than quickselect.
     private const int LargestHeap = 256;
@@ -102,7 +102,7 @@ public sealed class Sampler
         double uniform = sequence.NextUniform();
         int topK = options.TopK >= logits.Length ? 0 : options.TopK;
         if (topK is > 0 and <= LargestHeap)
-            return DrawFromHeap(SelectIntoHeap(logits, max, topK, options), options, uniform);
+            return _top.Ids[DrawFromSorted(_top.Ids.Length, SelectIntoHeap(logits, max, topK, options), options, uniform)];
 
         _weights.Compute(logits, max, options.Temperature);
         if (topK == 0 && options.TopP == 1 && options.MinP == 0)
@@ -110,7 +110,7 @@ public sealed class Sampler
 
         // A model that knows what it wants to say has its nucleus in a handful of tokens.
         if (topK == 0 && options.TopP < 1 && SelectIntoHeap(logits, max, LargestHeap, options) >= options.TopP * _weights.Total)
-            return DrawFromHeap(_weights.Total, options, uniform);
+            return _top.Ids[DrawFromSorted(_top.Ids.Length, _weights.Total, options, uniform)];
         return DrawFromCandidates(logits, topK, options, uniform);
     }
 
@@ -118,17 +118,24 @@ public sealed class Sampler
     private double SelectIntoHeap(ReadOnlySpan<float> logits, float max, int count, SamplingOptions options)
     {
         _top.Select(logits, count);
-        ReadOnlySpan<float> selected = _top.Logits;
+        return WeighSorted(_top.Logits, max, options.Temperature);
+    }
+
+    private double WeighSorted(ReadOnlySpan<float> sorted, float max, float temperature)
+    {
         double sum = 0;
-        for (int i = 0; i < selected.Length; i++)
-            sum += _topWeights[i] = Math.Exp((selected[i] - max) / options.Temperature);
+        for (int i = 0; i < sorted.Length; i++)
+            sum += _topWeights[i] = Math.Exp((sorted[i] - max) / temperature);
         return sum;
     }
 
-    /// <summary>Draws from what is selected and sorted: top-p (of <paramref name="total"/>) and min-p only shorten the list.</summary>
-    private int DrawFromHeap(double total, SamplingOptions options, double uniform)
+    /// <summary>
+    /// Draws one of the first <paramref name="candidates"/> of what is weighed and sorted: top-p (of <paramref name="total"/>) and min-p only shorten
+    /// the list.
+    /// </summary>
+    private int DrawFromSorted(int candidates, double total, SamplingOptions options, double uniform)
     {
-        ReadOnlySpan<double> weights = _topWeights.AsSpan(0, _top.Ids.Length);
+        ReadOnlySpan<double> weights = _topWeights.AsSpan(0, candidates);
         double kept = 0, mass = options.TopP == 1 ? double.PositiveInfinity : options.TopP * total;
         int count = 0;
         while (count < weights.Length && kept < mass && weights[count] >= options.MinP)
@@ -144,7 +151,7 @@ public sealed class Sampler
                 break;
         }
 
-        return _top.Ids[drawn];
+        return drawn;
     }
 
     /// <summary>A large top-k, top-p or min-p: gather what may stay, then select.</summary>

@@ -35,6 +35,9 @@ public sealed class SequenceSampling
     /// <summary>Key of the random numbers.</summary>
     public ulong Seed { get; }
 
+    /// <summary>Whether <see cref="Adjust"/> changes logits.</summary>
+    internal bool IsAdjusting => _outputCounts is not null || Options.LogitBias.Count > 0;
+
     /// <summary>The random number in [0, 1) that decides the next token: the same until <see cref="Accept"/>.</summary>
     internal double NextUniform() => Philox.Uniform(Seed, _drawn);
 
