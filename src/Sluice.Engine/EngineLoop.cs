@@ -186,7 +186,7 @@ internal sealed partial class EngineLoop
         {
             _shortlists.Clear();
             foreach (Sequence sequence in _due)
-                Sampler.Ask(_shortlists, sequence.Sampling);
+                _sampler.Ask(_shortlists, sequence.Sampling);
             return _model.TryShortlist(_shortlists);
         }
         catch (Exception)

@@ -6,7 +6,7 @@ namespace Sluice.Engine.Sampling;
 public sealed partial class Sampler
 {
     /// <summary>Asks <paramref name="lists"/> for what the next token of a sequence will need of its row.</summary>
-    public static void Ask(LogitShortlists lists, SequenceSampling sequence)
+    public void Ask(LogitShortlists lists, SequenceSampling sequence)
     {
         SamplingOptions options = sequence.Options;
         bool isGreedy = options.Temperature == 0 || options.TopK == 1;
@@ -48,7 +48,10 @@ public sealed partial class Sampler
         return true;
     }
 
-    private static bool DrawsFromAll(SamplingOptions options) => options is { TopK: 0, TopP: 1, MinP: 0 };
+    // As in Choose, a top-k of all tokens is none.
+    private int TopK(SamplingOptions options) => options.TopK >= VocabularySize ? 0 : options.TopK;
+
+    private bool DrawsFromAll(SamplingOptions options) => TopK(options) == 0 && options is { TopP: 1, MinP: 0 };
 
     /// <summary>Which of the shortlist it is; -1 when it is the token drawn from all, or not known.</summary>
     private int IndexIn(LogitShortlist shortlist, ReadOnlySpan<int> ids, SequenceSampling sequence)
@@ -60,19 +63,15 @@ public sealed partial class Sampler
             return -1;
 
         ReadOnlySpan<float> logits = shortlist.Logits;
-        bool isAll = ids.Length == VocabularySize;
-        if (options.TopK > 0)
-        {
-            if (options.TopK > ids.Length && !isAll)
-                return -1;
-            int count = Math.Min(options.TopK, ids.Length);
-            return DrawFromSorted(count, WeighSorted(logits[..count], logits[0], options.Temperature), options, sequence.NextUniform());
-        }
+        int topK = TopK(options);
+        if (topK > ids.Length)
+            return -1;
+        if (topK > 0)
+            return DrawFromSorted(topK, WeighSorted(logits[..topK], logits[0], options.Temperature), options, sequence.NextUniform());
 
-        // Enough if the nucleus, or all that is likely enough, ends within the list.
+        // Enough if the nucleus ends within the list. A min-p alone draws in the order of ids, for which the row is needed.
         double sum = WeighSorted(logits, logits[0], options.Temperature);
-        bool isEnough = isAll || (options.TopP < 1 && sum >= options.TopP * shortlist.TemperedTotal)
-            || (options.MinP > 0 && _topWeights[ids.Length - 1] < options.MinP);
+        bool isEnough = options.TopP < 1 && sum >= options.TopP * shortlist.TemperedTotal;
         return isEnough ? DrawFromSorted(ids.Length, shortlist.TemperedTotal, options, sequence.NextUniform()) : -1;
     }
 }

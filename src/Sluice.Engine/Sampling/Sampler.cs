@@ -102,7 +102,7 @@ public sealed partial class Sampler
         double uniform = sequence.NextUniform();
         int topK = options.TopK >= logits.Length ? 0 : options.TopK;
         if (topK is > 0 and <= LargestHeap)
-            return _top.Ids[DrawFromSorted(_top.Ids.Length, SelectIntoHeap(logits, max, topK, options), options, uniform)];
+            return DrawFromHeap(SelectIntoHeap(logits, max, topK, options), options, uniform);
 
         _weights.Compute(logits, max, options.Temperature);
         if (topK == 0 && options.TopP == 1 && options.MinP == 0)
@@ -110,7 +110,7 @@ public sealed partial class Sampler
 
         // A model that knows what it wants to say has its nucleus in a handful of tokens.
         if (topK == 0 && options.TopP < 1 && SelectIntoHeap(logits, max, LargestHeap, options) >= options.TopP * _weights.Total)
-            return _top.Ids[DrawFromSorted(_top.Ids.Length, _weights.Total, options, uniform)];
+            return DrawFromHeap(_weights.Total, options, uniform);
         return DrawFromCandidates(logits, topK, options, uniform);
     }
 
@@ -128,6 +128,9 @@ public sealed partial class Sampler
             sum += _topWeights[i] = Math.Exp((sorted[i] - max) / temperature);
         return sum;
     }
+
+    private int DrawFromHeap(double total, SamplingOptions options, double uniform) =>
+        _top.Ids[DrawFromSorted(_top.Ids.Length, total, options, uniform)];
 
     /// <summary>
     /// Draws one of the first <paramref name="candidates"/> of what is weighed and sorted: top-p (of <paramref name="total"/>) and min-p only shorten

@@ -1,5 +1,7 @@
+using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Engine.Sampling;
+using Sluice.Tests;
 
 namespace Sluice.Engine.Tests.Sampling;
 
@@ -33,6 +35,62 @@ public sealed class SamplerTests
                 output.Add(token);
             }
         }
+    }
+
+    /// <summary>
+    /// From a shortlist comes the same choice, with the same log-probabilities, as from the whole row, or none; and one does come where the options
+    /// keep few tokens.
+    /// </summary>
+    [Fact]
+    public void A_shortlist_chooses_as_the_whole_row_or_not_at_all()
+    {
+        int chosen = 0, narrow = 0;
+        for (int seed = 0; seed < 2000; seed++)
+        {
+            Random random = new(seed);
+            float[] logits = RandomLogits(random, random.Next(1, 700));
+            SamplingOptions options = RandomOptions(random, logits.Length);
+            if (random.Next(4) > 0)
+                options = options with { PresencePenalty = 0, FrequencyPenalty = 0, RepetitionPenalty = 1, LogitBias = [], TopK = random.Next(0, 100) };
+            if (random.Next(3) == 0)
+                options = options with { TopLogprobs = random.Next(0, 6) };
+            Sampler sampler = new(logits.Length);
+            SequenceSampling sequence = new(options, (ulong)seed, [0]);
+            LogitShortlists lists = new(1);
+            sampler.Ask(lists, sequence);
+            HostShortlists.Fill([logits], lists);
+            bool isNarrow = !options.HasPenalties && options.LogitBias.Count == 0 && (options.Temperature == 0 || (options.TopK is > 0 and <= LogitShortlists.Length && options.TopK < logits.Length));
+            narrow += isNarrow ? 1 : 0;
+            if (!sampler.TrySample(lists[0], sequence, out SampledToken quick))
+            {
+                Assert.False(isNarrow, $"seed {seed}: nothing from the shortlist for {options}");
+                continue;
+            }
+
+            chosen++;
+            SampledToken slow = sampler.Sample([.. logits], sequence);
+            if (quick.Token != slow.Token)
+                Assert.True(IsNearBorder(logits, options, sequence), $"seed {seed}: {quick.Token} from the shortlist, {slow.Token} from the row; {options}");
+            else
+                Assert.Equal(slow.Logprob, quick.Logprob, 1e-4f);
+            Assert.Equal(slow.TopLogprobs?.Select(top => top.Token), quick.TopLogprobs?.Select(top => top.Token));
+        }
+
+        Assert.True(chosen > 300 && narrow > 100, $"{chosen} chosen, {narrow} narrow");
+    }
+
+    // Sums in another order may put a number on the other side of a border: then a hair beside it both sides are met.
+    private static bool IsNearBorder(float[] logits, SamplingOptions options, SequenceSampling sequence)
+    {
+        var kept = ReferenceSampler.Distribution(logits, options, [0], []);
+        bool isWhole = (options.TopK == 0 || options.TopK >= logits.Length) && options is { TopP: 1, MinP: 0 };
+        double sum = 0;
+        double nearest = 1;
+        foreach ((_, double p) in isWhole ? kept.OrderBy(t => t.Id) : kept.AsEnumerable())
+            nearest = Math.Min(nearest, Math.Abs((sum += p) - sequence.NextUniform()));
+        int Kept(float nudge) => ReferenceSampler.Distribution(
+            logits, options with { TopP = Math.Clamp(options.TopP + nudge, 1e-6f, 1), MinP = Math.Clamp(options.MinP + nudge, 0, 1) }, [0], []).Count;
+        return nearest < 1e-5 || Kept(-1e-5f) != Kept(1e-5f);
     }
 
     public static TheoryData<string, SamplingOptions> Distributions => new()
