@@ -2,22 +2,39 @@
 // grid: (ceil(width / 8 / 256), rows), block: 256.
 #include "sluice.cuh"
 
+DEVICE void load_eight(float (&values)[8], const bf16* from) { unpack(load16(from), values); }
+DEVICE void load_eight(float (&values)[8], const float* from)
+{
+    float4_ a = *(const float4_*)from, b = *(const float4_*)(from + 4);
+    values[0] = a.x, values[1] = a.y, values[2] = a.z, values[3] = a.w, values[4] = b.x, values[5] = b.y, values[6] = b.z, values[7] = b.w;
+}
+
 // y = silu(gate) * up, gate and up side by side in a row of 2 x width.
-KERNEL swiglu(const bf16* gate_up, int gate_up_stride, bf16* y, int y_stride, int width)
+template <class T>
+DEVICE void swiglu_rows(const T* gate_up, int gate_up_stride, bf16* y, int y_stride, int width)
 {
     dependency_wait();
     dependents_launch();
     int i = (int)(blockIdx.x * 256 + threadIdx.x) * 8;
     if (i >= width)
         return;
-    const bf16* row = gate_up + (i64)blockIdx.y * gate_up_stride;
+    const T* row = gate_up + (i64)blockIdx.y * gate_up_stride;
     float gate[8], up[8];
-    unpack(load16(row + i), gate);
-    unpack(load16(row + width + i), up);
+    load_eight(gate, row + i);
+    load_eight(up, row + width + i);
 #pragma unroll
     for (int j = 0; j < 8; j++)
         gate[j] = silu(gate[j]) * up[j];
     store16(y + (i64)blockIdx.y * y_stride + i, pack8(gate));
+}
+
+KERNEL swiglu(const bf16* gate_up, int gate_up_stride, bf16* y, int y_stride, int width)
+{
+    swiglu_rows(gate_up, gate_up_stride, y, y_stride, width);
+}
+KERNEL swiglu_float(const float* gate_up, int gate_up_stride, bf16* y, int y_stride, int width)
+{
+    swiglu_rows(gate_up, gate_up_stride, y, y_stride, width);
 }
 
 // y += sigmoid(gate[row]) * x

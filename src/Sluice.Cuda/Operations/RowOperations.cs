@@ -57,7 +57,7 @@ internal sealed unsafe class RowOperations(Launcher launcher)
     public void SwiGlu(CudaActivation gateUp, CudaActivation y, int rows)
     {
         (ulong from, int fromStride, ulong to, int toStride, int width) = (gateUp.Address, gateUp.Stride, y.Address, y.Stride, y.Width);
-        launcher.Get("elementwise.cu", "swiglu", None)
+        launcher.Get("elementwise.cu", gateUp.IsFloat ? "swiglu_float" : "swiglu", None)
             .Launch(launcher.Stream, Grid(width, rows), Threads, 0, &from, &fromStride, &to, &toStride, &width);
     }
 

@@ -12,20 +12,19 @@ internal sealed class SparseMoe : IChannelMixer
 {
     private readonly IBackend _backend;
     private readonly bool _normalise;
-    private readonly Matrix _router;
+    private readonly Matrix _inputs;
     private readonly ExpertWeights _experts;
-    private readonly DenseMlp? _sharedExpert;
+    private readonly Matrix? _sharedDown;
     private readonly Buffers _buffers;
 
-    private SparseMoe(
-        LayerResources resources, bool normalise, Matrix router, ExpertWeights experts, DenseMlp? sharedExpert)
+    private SparseMoe(LayerResources resources, bool normalise, Matrix inputs, ExpertWeights experts, Matrix? sharedDown)
     {
         _backend = resources.Backend;
         _buffers = resources.Moe!;
         _normalise = normalise;
-        _router = router;
+        _inputs = inputs;
         _experts = experts;
-        _sharedExpert = sharedExpert;
+        _sharedDown = sharedDown;
     }
 
     /// <summary>Declares the weights under <paramref name="name"/>; the result builds the layer once they are loaded.</summary>
@@ -36,31 +35,35 @@ internal sealed class SparseMoe : IChannelMixer
         MoeConfig shape = loader.Config.Moe!;
         int hidden = loader.Config.HiddenSize;
         Pending<ExpertWeights> experts = loader.Experts(name + ".experts", shape);
-        if (shape.SharedIntermediateSize == 0)
+        int shared = shape.SharedIntermediateSize;
+        if (shared == 0)
         {
             Pending<Matrix> alone = loader.Linear(name + ".gate", shape.Experts, hidden);
             return resources => new SparseMoe(resources, shape.NormaliseTopK, alone.Value, experts.Value, null);
         }
 
-        Pending<Matrix> router = loader.Matrix(
-            name + ".gates", MatrixUse.Linear, loader.Source(name + ".gate", shape.Experts, hidden), loader.Source(name + ".shared_expert_gate", 1, hidden));
-        Func<IBackend, DenseMlp.Buffers, DenseMlp> shared = DenseMlp.Declare(loader, name + ".shared_expert", shape.SharedIntermediateSize);
-        return resources => new SparseMoe(
-            resources, shape.NormaliseTopK, router.Value, experts.Value, shared(resources.Backend, resources.Moe!.Shared!));
+        // All that is multiplied by the layer's input, in one product.
+        Pending<Matrix> inputs = loader.Matrix(
+            name + ".inputs", MatrixUse.Linear,
+            loader.Source(name + ".shared_expert.gate_proj", shared, hidden), loader.Source(name + ".shared_expert.up_proj", shared, hidden),
+            loader.Source(name + ".gate", shape.Experts, hidden), loader.Source(name + ".shared_expert_gate", 1, hidden));
+        Pending<Matrix> down = loader.Linear(name + ".shared_expert.down_proj", hidden, shared);
+        return resources => new SparseMoe(resources, shape.NormaliseTopK, inputs.Value, experts.Value, down.Value);
     }
 
     /// <inheritdoc/>
     public void Run(Activation x, Activation delta, int rows)
     {
-        _backend.Linear(x, _router, null, _buffers.Gates, rows);
+        _backend.Linear(x, _inputs, null, _buffers.Inputs, rows);
         _backend.Route(_buffers.RouterLogits, _normalise, _buffers.Routing, rows);
-        if (_sharedExpert is null)
+        if (_sharedDown is null)
         {
             _backend.Experts(x, _buffers.Routing, _experts, delta, rows);
             return;
         }
 
-        _sharedExpert.Run(x, _buffers.SharedResult!, rows);
+        _backend.SwiGlu(_buffers.SharedGateUp!, _buffers.SharedInner!, rows);
+        _backend.Linear(_buffers.SharedInner!, _sharedDown, null, _buffers.SharedResult!, rows);
         _backend.Experts(x, _buffers.Routing, _experts, _buffers.SharedResult!, _buffers.SharedGate!, delta, rows);
     }
 
@@ -69,28 +72,31 @@ internal sealed class SparseMoe : IChannelMixer
     {
         public Buffers(IBackend backend, int rows, int hidden, MoeConfig shape)
         {
-            int sharedGates = shape.SharedIntermediateSize == 0 ? 0 : 1;
-            Gates = backend.Allocate(rows, shape.Experts + sharedGates, isPrecise: true);
-            RouterLogits = Gates.Columns(0, shape.Experts);
+            int shared = shape.SharedIntermediateSize;
+            Inputs = backend.Allocate(rows, (2 * shared) + shape.Experts + (shared == 0 ? 0 : 1), isPrecise: true);
+            RouterLogits = Inputs.Columns(2 * shared, shape.Experts);
             Routing = backend.AllocateRouting(rows, shape.TopK);
-            if (shape.SharedIntermediateSize == 0)
+            if (shared == 0)
                 return;
-            Shared = new DenseMlp.Buffers(backend, rows, shape.SharedIntermediateSize);
+            SharedGateUp = Inputs.Columns(0, 2 * shared);
+            SharedGate = Inputs.Columns((2 * shared) + shape.Experts, 1);
+            SharedInner = backend.Allocate(rows, shared);
             SharedResult = backend.Allocate(rows, hidden);
-            SharedGate = Gates.Columns(shape.Experts, 1);
         }
 
-        /// <summary>[router logits | the shared expert's gate, if there is one], of which the next and <see cref="SharedGate"/> are views.</summary>
-        public Activation Gates { get; }
+        /// <summary>[shared expert's gate and up | router logits | gate of the shared expert's result]: the next ones are views.</summary>
+        public Activation Inputs { get; }
+
+        public Activation? SharedGateUp { get; }
 
         public Activation RouterLogits { get; }
 
+        public Activation? SharedGate { get; }
+
         public Routing Routing { get; }
 
-        public DenseMlp.Buffers? Shared { get; }
+        public Activation? SharedInner { get; }
 
         public Activation? SharedResult { get; }
-
-        public Activation? SharedGate { get; }
     }
 }
