@@ -1,6 +1,8 @@
 using Sluice.Backends;
 using Sluice.Backends.Reference;
+using Sluice.Core;
 using Sluice.Cpu;
+using Sluice.Cuda;
 
 namespace Sluice.Tests.Golden;
 
@@ -9,6 +11,7 @@ internal static class GoldenBackends
 {
     public const string Scalar = "reference";
     public const string Cpu = "cpu";
+    public const string Card = "cuda";
 
     public static readonly string[] Names = [Scalar, Cpu];
 
@@ -21,6 +24,20 @@ internal static class GoldenBackends
     {
         Scalar => new ReferenceBackend(),
         Cpu => new CpuBackend(new CpuOptions { Threads = 2 }),
+        Card => CudaBackend.Open(),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such backend"),
     };
+
+    /// <summary>Skips a test where there is no card, saying why.</summary>
+    public static void NeedCard()
+    {
+        try
+        {
+            using CudaBackend card = CudaBackend.Open();
+        }
+        catch (BackendException e)
+        {
+            Assert.Skip(e.Message);
+        }
+    }
 }

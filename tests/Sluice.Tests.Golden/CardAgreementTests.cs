@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Text.Json;
+using Sluice.Caching.Sequences;
+using Sluice.Engine;
+using Sluice.Engine.Sampling;
+using Sluice.Models;
+
+namespace Sluice.Tests.Golden;
+
+/// <summary>
+/// Greedy outputs on a card: sums are of another order in another batch or chunk, so tokens that are nearly as likely may change places. How many do
+/// is counted, up to the first in an output, for after it the outputs are not comparable. <c>SLUICE_INVARIANCE_PROMPTS</c> sets the number of prompts.
+/// </summary>
+public sealed class CardAgreementTests(ITestOutputHelper output)
+{
+    private const int MaxTokens = 24;
+    private const double LeastAgreement = 0.999;
+
+    private static readonly int PromptCount =
+        int.Parse(Environment.GetEnvironmentVariable("SLUICE_INVARIANCE_PROMPTS") ?? "200", CultureInfo.InvariantCulture);
+
+    [Fact]
+    public async Task Greedy_tokens_agree_in_every_condition()
+    {
+        GoldenBackends.NeedCard();
+        int[][] prompts = [.. Prompts().Take(PromptCount)];
+        using DemoModel demo = new(GoldenBackends.Card, new ModelOptions { MaxStepTokens = 512, MaxLogitRows = 64, CacheBytes = 512 << 20 });
+        SampledToken[][] expected;
+        await using (InferenceEngine engine = new(demo.Model, Options(isCaching: false)))
+            expected = await Run(engine, prompts, 1);
+
+        foreach (int chunk in new[] { 16, 100 })
+            await Compare($"chunks of {chunk}", Options(isCaching: false, chunk), 1);
+        foreach (int size in new[] { 2, 8, 32 })
+            await Compare($"batches of {size}", Options(isCaching: false), size);
+
+        // The second time around, every prompt is cached but for its last tokens.
+        await using InferenceEngine caching = new(demo.Model, Options());
+        _ = await Run(caching, prompts, 1);
+        Report("full hits", await Run(caching, prompts, 1));
+        Assert.InRange(caching.Status.Cache.HitRate, 0.4, 1);
+
+        async Task Compare(string condition, EngineOptions options, int together)
+        {
+            await using InferenceEngine engine = new(demo.Model, options);
+            Report(condition, await Run(engine, prompts, together));
+        }
+
+        void Report(string condition, SampledToken[][] found)
+        {
+            int same = 0;
+            List<double> gaps = [];
+            for (int i = 0; i < prompts.Length; i++)
+            {
+                int step = 0;
+                while (step < expected[i].Length && step < found[i].Length && expected[i][step].Token == found[i][step].Token)
+                    step++;
+                same += step;
+                if (step < expected[i].Length)
+                    gaps.Add(expected[i][step].TopLogprobs![0].Logprob - expected[i][step].TopLogprobs![1].Logprob);
+            }
+
+            double agreement = same / (double)(same + gaps.Count);
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{condition}: {agreement:P3} of {same + gaps.Count} tokens; gaps of the likeliest two where outputs part: {string.Join(", ", gaps.Select(gap => $"{gap:f3}"))}"));
+            Assert.True(agreement >= LeastAgreement, $"{condition}: {agreement:P3}");
+        }
+    }
+
+    private static EngineOptions Options(bool isCaching = true, int chunk = 512) =>
+        new() { StepTokens = chunk, Cache = new PrefixCacheOptions { Enabled = isCaching } };
+
+    private static async Task<SampledToken[][]> Run(InferenceEngine engine, int[][] prompts, int together)
+    {
+        List<SampledToken[]> outputs = [];
+        foreach (int[][] batch in prompts.Chunk(together))
+            outputs.AddRange(await Task.WhenAll(batch.Select(prompt => Read(engine, prompt))));
+        return [.. outputs];
+    }
+
+    private static async Task<SampledToken[]> Read(InferenceEngine engine, int[] prompt)
+    {
+        GenerationRequest request = new() { Prompt = prompt, MaxTokens = MaxTokens, Sampling = SamplingOptions.Greedy with { TopLogprobs = 2 } };
+        List<SampledToken> tokens = [];
+        await foreach (SampledToken token in engine.Submit(request).WithCancellation(TestContext.Current.CancellationToken))
+            tokens.Add(token);
+        return [.. tokens];
+    }
+
+    private static IEnumerable<int[]> Prompts()
+    {
+        using JsonDocument file = DemoModel.ReadJson("eval.json.gz");
+        JsonElement[] items = [.. file.RootElement.GetProperty("items").EnumerateArray()];
+        for (int i = 0; i < items.Length; i++)
+            yield return DemoModel.Ids(items[i * 37 % items.Length], "prompt_ids");
+    }
+}
