@@ -88,6 +88,9 @@ public sealed class BackendException : SluiceException
         : base(message, inner)
     {
     }
+
+    /// <summary>Whether the device is lost to this process: every later operation on it would fail too.</summary>
+    public bool IsDeviceLost { get; init; }
 }
 
 /// <summary>Why the engine did not finish a request that was valid.</summary>

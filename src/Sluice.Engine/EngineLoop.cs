@@ -110,7 +110,7 @@ internal sealed partial class EngineLoop
             _model.Forward(_batch);
             return true;
         }
-        catch (Exception e)
+        catch (Exception e) when (!IsDeviceLost(e))
         {
             foreach (PlannedSpan span in _planned)
                 FailWithFollowers(span.Sequence, StepFailed(e));
@@ -189,7 +189,7 @@ internal sealed partial class EngineLoop
                 _sampler.Ask(_shortlists, sequence.Sampling);
             return _model.TryShortlist(_shortlists);
         }
-        catch (Exception)
+        catch (Exception e) when (!IsDeviceLost(e))
         {
             return false;
         }
@@ -217,7 +217,7 @@ internal sealed partial class EngineLoop
                 throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
             Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);
         }
-        catch (Exception e)
+        catch (Exception e) when (!IsDeviceLost(e))
         {
             Fail(sequence, e as SluiceException ?? StepFailed(e));
             return false;
@@ -243,6 +243,9 @@ internal sealed partial class EngineLoop
     }
 
     private TimeSpan TimeIn(ref long ticks) => _clock.GetElapsedTime(0, Volatile.Read(ref ticks));
+
+    // Then nothing can go on: the engine ends, and tells everybody.
+    private static bool IsDeviceLost(Exception e) => e is BackendException { IsDeviceLost: true };
 
     private static EngineException StepFailed(Exception e) =>
         new(EngineFailure.StepFailed, $"the step this request was part of failed: {e.Message}", e);

@@ -144,6 +144,24 @@ public sealed class InferenceEngineTests
     }
 
     [Fact]
+    public async Task A_lost_device_is_told_to_everybody_and_nothing_more_is_taken()
+    {
+        using var model = new FakeModel(pages: 4096, maxPositions: 60_000);
+        model.OnForward = _ =>
+        {
+            if (model.Steps == 30)
+                throw new BackendException("it is gone") { IsDeviceLost = true };
+        };
+        await using var engine = new InferenceEngine(model, new EngineOptions { MaxRunning = 1 });
+        GenerationStream running = engine.Submit(Greedy([1], null));
+        GenerationStream waiting = engine.Submit(Greedy([2], null));
+        Assert.Contains("gone", (await Assert.ThrowsAsync<EngineException>(async () => await Collect(running))).Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<EngineException>(async () => await Collect(waiting));
+        Assert.False(engine.Status.Accepting);
+        Assert.Contains("gone", Assert.Throws<EngineException>(() => engine.Submit(Greedy([3], 1))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_bug_in_the_engine_itself_is_told_to_everybody()
     {
         using var model = new FakeModel(pages: 4096, maxPositions: 60_000);
