@@ -81,7 +81,7 @@ public readonly ref struct LogitShortlist
     /// <summary>The token drawn from all, or -1.</summary>
     public int Drawn => Unsafe.ReadUnaligned<int>(in _row[8]);
 
-    /// <summary>The largest logits, descending, equal ones by ascending id; fewer than the length only for a smaller vocabulary.</summary>
+    /// <summary>The largest logits, descending, equal ones by ascending id; fewer than the length where fewer are possible.</summary>
     public ReadOnlySpan<float> Logits => MemoryMarshal.Cast<byte, float>(_row.Slice(16, LogitShortlists.Length * sizeof(float)))[..Ids.Length];
 
     /// <summary>Whose they are.</summary>

@@ -261,28 +261,28 @@ public sealed unsafe class CudaBackend : IBackend
     /// <inheritdoc/>
     public void Embed(StepBatch batch, Matrix table, Activation hidden)
     {
-        if (_profile?.Wants("embed", OperationWork.Rows(batch.TokenCount, 2 * hidden.Width)) != false)
+        if (_profile?.Wants("embed", OperationWork.Rows(batch.TokenCount, hidden.Width + InHalves(hidden))) != false)
             _rows.Embed(_step.Pointers, On(table), On(hidden), batch.TokenCount);
     }
 
     /// <inheritdoc/>
     public void RmsNorm(Activation x, Vector weight, float epsilon, Activation y, int rows)
     {
-        if (_profile?.Wants("norm", OperationWork.Rows(rows, 2 * x.Width)) != false)
+        if (_profile?.Wants("norm", OperationWork.Rows(rows, x.Width + InHalves(x))) != false)
             _rows.Norm(On(x), null, On(weight), epsilon, On(y), rows);
     }
 
     /// <inheritdoc/>
     public void AddRmsNorm(Activation residual, Activation delta, Vector weight, float epsilon, Activation y, int rows)
     {
-        if (_profile?.Wants("add + norm", OperationWork.Rows(rows, 4 * y.Width)) != false)
+        if (_profile?.Wants("add + norm", OperationWork.Rows(rows, (2 * y.Width) + (2 * InHalves(residual)))) != false)
             _rows.Norm(On(residual), On(delta), On(weight), epsilon, On(y), rows);
     }
 
     /// <inheritdoc/>
     public void Add(Activation residual, Activation delta, int rows)
     {
-        if (_profile?.Wants("add", OperationWork.Rows(rows, 3 * residual.Width)) != false)
+        if (_profile?.Wants("add", OperationWork.Rows(rows, residual.Width + (2 * InHalves(residual)))) != false)
             _rows.Norm(On(residual), On(delta), null, 0, null, rows);
     }
 
@@ -306,7 +306,7 @@ public sealed unsafe class CudaBackend : IBackend
     /// <inheritdoc/>
     public void GatherLogitRows(StepBatch batch, Activation x, Activation y)
     {
-        if (batch.LogitRows.Length > 0 && _profile?.Wants("gather", OperationWork.Rows(batch.LogitRows.Length, 2 * x.Width)) != false)
+        if (batch.LogitRows.Length > 0 && _profile?.Wants("gather", OperationWork.Rows(batch.LogitRows.Length, 2 * InHalves(x))) != false)
             _rows.Gather(_step.Pointers, On(x), On(y), batch.LogitRows.Length);
     }
 
@@ -424,6 +424,9 @@ public sealed unsafe class CudaBackend : IBackend
         _stream.Dispose();
         _device.Dispose();
     }
+
+    // Width, counting two bytes each.
+    private static int InHalves(Activation activation) => activation.Width * On(activation).ElementBytes / 2;
 
     private static CudaActivation On(Activation activation) => (CudaActivation)activation;
 

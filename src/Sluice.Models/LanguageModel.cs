@@ -15,7 +15,7 @@ public sealed class LanguageModel : ILanguageModel
     private readonly ModelWeights _weights;
     private readonly DecoderLayer[] _layers;
 
-    // [tokens, hidden]: the residual stream, what a mixer reads, what it adds.
+    // [tokens, hidden]: the residual stream, to which every layer adds a little, so it is precise; what a mixer reads, what it adds.
     private readonly Activation _hidden;
     private readonly Activation _normed;
     private readonly Activation _delta;
@@ -37,10 +37,10 @@ public sealed class LanguageModel : ILanguageModel
         Caches = CreateCaches(backend, CacheShape.Of(config), options);
         _layers = weights.BuildLayers(new LayerResources(backend, config, MaxStepTokens, Caches.Kv, Caches.States));
 
-        _hidden = backend.Allocate(MaxStepTokens, config.HiddenSize);
+        _hidden = backend.Allocate(MaxStepTokens, config.HiddenSize, isPrecise: true);
         _normed = backend.Allocate(MaxStepTokens, config.HiddenSize);
         _delta = backend.Allocate(MaxStepTokens, config.HiddenSize);
-        _wanted = backend.Allocate(MaxLogitRows, config.HiddenSize);
+        _wanted = backend.Allocate(MaxLogitRows, config.HiddenSize, isPrecise: true);
         _wantedNormed = backend.Allocate(MaxLogitRows, config.HiddenSize);
         _logits = backend.Allocate(MaxLogitRows, config.VocabularySize, isPrecise: true);
         _run = Run;

@@ -23,7 +23,7 @@ internal static class HostShortlists
             numbers[1] = (float)weights.Sum();
             integers[2] = uniform < 0 || temperature == 0 ? -1 : Draw(weights, uniform);
             integers[3] = float.IsFinite(max) ? 0 : 1;
-            int[] ids = [.. Enumerable.Range(0, values.Length).OrderByDescending(id => values[id]).ThenBy(id => id).Take(LogitShortlists.Length)];
+            int[] ids = [.. Enumerable.Range(0, values.Length).Where(id => values[id] > float.NegativeInfinity).OrderByDescending(id => values[id]).ThenBy(id => id).Take(LogitShortlists.Length)];
             integers[(4 + LogitShortlists.Length)..].Fill(-1);
             for (int i = 0; i < ids.Length; i++)
             {

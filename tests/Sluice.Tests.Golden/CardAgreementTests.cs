@@ -9,12 +9,13 @@ namespace Sluice.Tests.Golden;
 
 /// <summary>
 /// Greedy outputs on a card: sums are of another order in another batch or chunk, so tokens that are nearly as likely may change places. How many do
-/// is counted, up to the first in an output, for after it the outputs are not comparable. <c>SLUICE_INVARIANCE_PROMPTS</c> sets the number of prompts.
+/// is counted, up to the first in an output, for after it the outputs are not comparable: one in a thousand at most over all conditions. <c>SLUICE_INVARIANCE_PROMPTS</c> sets the number of prompts.
 /// </summary>
 public sealed class CardAgreementTests(ITestOutputHelper output)
 {
     private const int MaxTokens = 24;
     private const double LeastAgreement = 0.999;
+    private const double LeastOfOneCondition = 0.998; // five or so part by chance, of five thousand tokens
 
     private static readonly int PromptCount =
         int.Parse(Environment.GetEnvironmentVariable("SLUICE_INVARIANCE_PROMPTS") ?? "200", CultureInfo.InvariantCulture);
@@ -25,6 +26,7 @@ public sealed class CardAgreementTests(ITestOutputHelper output)
         GoldenBackends.NeedCard();
         int[][] prompts = [.. Prompts().Take(PromptCount)];
         using DemoModel demo = new(GoldenBackends.Card, new ModelOptions { MaxStepTokens = 512, MaxLogitRows = 64, CacheBytes = 512 << 20 });
+        (int same, int parted) = (0, 0);
         SampledToken[][] expected;
         await using (InferenceEngine engine = new(demo.Model, Options(isCaching: false)))
             expected = await Run(engine, prompts, 1);
@@ -39,6 +41,8 @@ public sealed class CardAgreementTests(ITestOutputHelper output)
         _ = await Run(caching, prompts, 1);
         Report("full hits", await Run(caching, prompts, 1));
         Assert.InRange(caching.Status.Cache.HitRate, 0.4, 1);
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"all: {same / (double)(same + parted):P3} of {same + parted} tokens"));
+        Assert.InRange(same / (double)(same + parted), LeastAgreement, 1);
 
         async Task Compare(string condition, EngineOptions options, int together)
         {
@@ -48,23 +52,25 @@ public sealed class CardAgreementTests(ITestOutputHelper output)
 
         void Report(string condition, SampledToken[][] found)
         {
-            int same = 0;
+            int agreeing = 0;
             List<double> gaps = [];
             for (int i = 0; i < prompts.Length; i++)
             {
                 int step = 0;
                 while (step < expected[i].Length && step < found[i].Length && expected[i][step].Token == found[i][step].Token)
                     step++;
-                same += step;
+                agreeing += step;
                 if (step < expected[i].Length)
                     gaps.Add(expected[i][step].TopLogprobs![0].Logprob - expected[i][step].TopLogprobs![1].Logprob);
             }
 
-            double agreement = same / (double)(same + gaps.Count);
+            same += agreeing;
+            parted += gaps.Count;
+            double agreement = agreeing / (double)(agreeing + gaps.Count);
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{condition}: {agreement:P3} of {same + gaps.Count} tokens; gaps of the likeliest two where outputs part: {string.Join(", ", gaps.Select(gap => $"{gap:f3}"))}"));
-            Assert.True(agreement >= LeastAgreement, $"{condition}: {agreement:P3}");
+                $"{condition}: {agreement:P3} of {agreeing + gaps.Count} tokens; gaps of the likeliest two where outputs part: {string.Join(", ", gaps.Select(gap => $"{gap:f3}"))}"));
+            Assert.True(agreement >= LeastOfOneCondition, $"{condition}: {agreement:P3}");
         }
     }
 

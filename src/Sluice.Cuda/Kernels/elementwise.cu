@@ -2,13 +2,6 @@
 // grid: (ceil(width / 8 / 256), rows), block: 256.
 #include "sluice.cuh"
 
-DEVICE void load_eight(float (&values)[8], const bf16* from) { unpack(load16(from), values); }
-DEVICE void load_eight(float (&values)[8], const float* from)
-{
-    float4_ a = *(const float4_*)from, b = *(const float4_*)(from + 4);
-    values[0] = a.x, values[1] = a.y, values[2] = a.z, values[3] = a.w, values[4] = b.x, values[5] = b.y, values[6] = b.z, values[7] = b.w;
-}
-
 // y = silu(gate) * up, gate and up side by side in a row of 2 x width.
 template <class T>
 DEVICE void swiglu_rows(const T* gate_up, int gate_up_stride, bf16* y, int y_stride, int width)

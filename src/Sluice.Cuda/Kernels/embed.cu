@@ -1,15 +1,29 @@
-// hidden[i] = table[tokens[i]], and y[i] = x[rows[i]]: rows of bfloat16 copied by an index.
-// Bytes: read and write rows x width x 2. One block a row, sixteen bytes a thread and turn.
+// hidden[i] = table[tokens[i]], and y[i] = x[rows[i]]: rows copied by an index, the table's bfloat16 becoming the residual stream's type.
+// Bytes: read and write rows x width x 2, or 4 of float32. One block a row, eight numbers a thread and turn. Macros: FLOAT_HIDDEN, for hidden, x and y.
 #include "sluice.cuh"
 
-DEVICE void copy_row(const bf16* from, bf16* to, int width)
+#ifndef FLOAT_HIDDEN
+#define FLOAT_HIDDEN 1
+#endif
+#if FLOAT_HIDDEN
+typedef float hidden_t;
+#else
+typedef bf16 hidden_t;
+#endif
+
+template <class From, class To>
+DEVICE void copy_row(const From* from, To* to, int width)
 {
     for (int i = threadIdx.x * 8; i < width; i += blockDim.x * 8)
-        store16(to + i, load16(from + i));
+    {
+        float values[8];
+        load_eight(values, from + i);
+        store_eight(to + i, values);
+    }
 }
 
 // grid: rows
-KERNEL embed(Step step, const bf16* table, bf16* hidden, int hidden_stride, int width)
+KERNEL embed(Step step, const bf16* table, hidden_t* hidden, int hidden_stride, int width)
 {
     dependency_wait();
     dependents_launch();
@@ -18,7 +32,7 @@ KERNEL embed(Step step, const bf16* table, bf16* hidden, int hidden_stride, int 
 }
 
 // grid: logit rows
-KERNEL gather_logit_rows(Step step, const bf16* x, int x_stride, bf16* y, int y_stride, int width)
+KERNEL gather_logit_rows(Step step, const hidden_t* x, int x_stride, hidden_t* y, int y_stride, int width)
 {
     dependency_wait();
     dependents_launch();

@@ -96,7 +96,7 @@ KERNEL __launch_bounds__(160, STAGES <= 2 ? 2 : 1) gated_delta_rule_scan(
     extern __shared__ __attribute__((aligned(1024))) u8 shared[];
     u32 base = shared_address(shared), full = base + STAGES * STAGE + 2 * HANDED, empty = full + STAGES * 8;
     int thread = (int)threadIdx.x, lane = thread % 32, warp = (int)shuffle((u32)(thread / 32), 0), pair = warp % 2;
-    u32 handed = empty + STAGES * 8 + pair * 32;        // state ready, values ready, both taken
+    u32 handed = empty + STAGES * 8 + pair * 32;        // state ready, values ready, both taken: every lane arrives for itself
     int head = (int)blockIdx.x / 4, column = head * DIM + (int)blockIdx.x % 4 * COLUMNS;
     if (thread == 0)
     {
@@ -106,7 +106,7 @@ KERNEL __launch_bounds__(160, STAGES <= 2 ? 2 : 1) gated_delta_rule_scan(
             barrier_init(empty + i * 8, 4);     // the warps that compute
         }
         for (int i = 0; i < 8; i++)
-            barrier_init(empty + STAGES * 8 + i * 8, 1);
+            barrier_init(empty + STAGES * 8 + i * 8, 32);
         barrier_init_fence();
     }
     block_sync();
@@ -186,7 +186,7 @@ KERNEL __launch_bounds__(160, STAGES <= 2 ? 2 : 1) gated_delta_rule_scan(
 #pragma unroll
             for (int k = 0; k < 8; k++)
                 store16(handing + k * BLOCK, vec16{state[k][0], state[k][1], state[k][2], state[k][3]});
-            tell(handed);
+            barrier_arrive(handed);
 
             barrier_wait(full + stage * 8, c / STAGES % 2);
             u32 right[2][4][4], v[4][4], left[4][4], plain[4][4];
@@ -260,7 +260,7 @@ KERNEL __launch_bounds__(160, STAGES <= 2 ? 2 : 1) gated_delta_rule_scan(
 #pragma unroll
                     for (int n = 0; n < 4; n++)
                         store16(handing + (8 + n) * BLOCK, vec16{plain[n][0], plain[n][1], plain[n][2], plain[n][3]});
-                    tell(handed + 8);
+                    barrier_arrive(handed + 8);
                 }
                 if (part >= 4)                          // the half that is done, while the other is at work
                     as_left(state[part - 4], s[2 * (part - 4)], s[2 * (part - 4) + 1]);
@@ -313,7 +313,7 @@ KERNEL __launch_bounds__(160, STAGES <= 2 ? 2 : 1) gated_delta_rule_scan(
                 vec16 part = load16(handing + (8 + n) * BLOCK);
                 value[n][0] = part.word[0], value[n][1] = part.word[1], value[n][2] = part.word[2], value[n][3] = part.word[3];
             }
-            tell(handed + 16);
+            barrier_arrive(handed + 16);
             apply(answer, value, scores);
             tell(empty + stage * 8);
 #pragma unroll

@@ -1,17 +1,26 @@
 // RMS norm of rows, with the addition to the residual stream before it if there is one:
 //   residual += delta; y = residual * rsqrt(mean(residual^2) + eps) * weight
-// Bytes: 2 x rows x width x (1 or 2 reads, 1 or 2 writes). A block a row; a row of up to 8 x threads x ROUNDS elements stays in registers.
-// block: ceil(width / 8) rounded up to a warp, at most 256. Macros: WIDTH.
+// The residual stream is float32 or bfloat16, delta and y are bfloat16.
+// Bytes: rows x width x (2 or 4 a number of the residual stream, read and perhaps written; 2 each of delta and y). A block a row; a row of up to 8 x threads x ROUNDS elements stays in registers.
+// block: ceil(width / 8) rounded up to a warp, at most 256. Macros: WIDTH, FLOAT_X.
 #include "sluice.cuh"
 
 #ifndef WIDTH
 #define WIDTH 2048
 #endif
+#ifndef FLOAT_X
+#define FLOAT_X 1
+#endif
+#if FLOAT_X
+typedef float residual_t;
+#else
+typedef bf16 residual_t;
+#endif
 #define THREADS ((WIDTH + 255) / 256 * 32 < 256 ? (WIDTH + 255) / 256 * 32 : 256)
 #define ROUNDS ((WIDTH + 8 * THREADS - 1) / (8 * THREADS))
 
 // grid: rows. `delta` and `y` may be null: no addition, no norm.
-KERNEL rms_norm(bf16* x, int x_stride, const bf16* delta, int delta_stride, const float* weight, float epsilon, bf16* y, int y_stride)
+KERNEL rms_norm(residual_t* x, int x_stride, const bf16* delta, int delta_stride, const float* weight, float epsilon, bf16* y, int y_stride)
 {
     __shared__ float scratch[32];
     dependency_wait();
@@ -31,7 +40,7 @@ KERNEL rms_norm(bf16* x, int x_stride, const bf16* delta, int delta_stride, cons
             continue;
         }
 
-        unpack(load16(x + row * x_stride + i), values[r]);
+        load_eight(values[r], x + row * x_stride + i);
         if (delta != nullptr)
         {
             float added[8];
@@ -39,9 +48,9 @@ KERNEL rms_norm(bf16* x, int x_stride, const bf16* delta, int delta_stride, cons
 #pragma unroll
             for (int j = 0; j < 8; j++)
                 values[r][j] += added[j];
-            vec16 stored = pack8(values[r]);
-            store16(x + row * x_stride + i, stored);
-            unpack(stored, values[r]); // the norm is of what the residual stream holds
+            store_eight(x + row * x_stride + i, values[r]);
+            if (sizeof(residual_t) == 2)
+                unpack(pack8(values[r]), values[r]); // the norm is of what the residual stream holds
         }
 #pragma unroll
         for (int j = 0; j < 8; j++)

@@ -137,6 +137,20 @@ DEVICE vec16 pack8(const float* values)
     return v;
 }
 
+// Eight neighbouring numbers of either kind.
+DEVICE void load_eight(float (&values)[8], const bf16* from) { unpack(load16(from), values); }
+DEVICE void load_eight(float (&values)[8], const float* from)
+{
+    float4_ a = *(const float4_*)from, b = *(const float4_*)(from + 4);
+    values[0] = a.x, values[1] = a.y, values[2] = a.z, values[3] = a.w, values[4] = b.x, values[5] = b.y, values[6] = b.z, values[7] = b.w;
+}
+DEVICE void store_eight(bf16* to, const float (&values)[8]) { store16(to, pack8(values)); }
+DEVICE void store_eight(float* to, const float (&values)[8])
+{
+    *(float4_*)to = float4_{values[0], values[1], values[2], values[3]};
+    *(float4_*)(to + 4) = float4_{values[4], values[5], values[6], values[7]};
+}
+
 // Shared memory's 32-bit address, as PTX wants it.
 DEVICE u32 shared_address(const void* pointer)
 {

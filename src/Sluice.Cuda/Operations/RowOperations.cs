@@ -10,14 +10,14 @@ internal sealed unsafe class RowOperations(Launcher launcher)
     public void Embed(StepPointers step, CudaMatrix table, CudaActivation hidden, int rows)
     {
         (ulong from, ulong to, int stride, int width) = (table.Address, hidden.Address, hidden.Stride, hidden.Width);
-        launcher.Get("embed.cu", "embed", None)
+        launcher.Get("embed.cu", "embed", () => [$"FLOAT_HIDDEN={(hidden.IsFloat ? 1 : 0)}"], hidden.IsFloat ? 1 : 0)
             .Launch(launcher.Stream, (rows, 1, 1), Threads, 0, &step, &from, &to, &stride, &width);
     }
 
     public void Gather(StepPointers step, CudaActivation x, CudaActivation y, int rows)
     {
         (ulong from, int fromStride, ulong to, int toStride, int width) = (x.Address, x.Stride, y.Address, y.Stride, y.Width);
-        launcher.Get("embed.cu", "gather_logit_rows", None)
+        launcher.Get("embed.cu", "gather_logit_rows", () => [$"FLOAT_HIDDEN={(x.IsFloat ? 1 : 0)}"], x.IsFloat ? 1 : 0)
             .Launch(launcher.Stream, (rows, 1, 1), Threads, 0, &step, &from, &fromStride, &to, &toStride, &width);
     }
 
@@ -36,7 +36,7 @@ internal sealed unsafe class RowOperations(Launcher launcher)
         (ulong deltaAt, int deltaStride) = (delta?.Address ?? 0, delta?.Stride ?? 0);
         ulong weights = weight?.Address ?? 0;
         (ulong yAt, int yStride) = (y?.Address ?? 0, y?.Stride ?? 0);
-        launcher.Get("rms_norm.cu", "rms_norm", () => [$"WIDTH={width}"], width)
+        launcher.Get("rms_norm.cu", "rms_norm", () => [$"WIDTH={width}", $"FLOAT_X={(x.IsFloat ? 1 : 0)}"], width, x.IsFloat ? 1 : 0)
             .Launch(launcher.Stream, (rows, 1, 1), threads, 0, &xAt, &xStride, &deltaAt, &deltaStride, &weights, &epsilon, &yAt, &yStride);
     }
 

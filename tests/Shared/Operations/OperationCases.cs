@@ -44,7 +44,7 @@ internal static class OperationCases
         StepBatch batch = new(20);
         batch.Add([.. Enumerable.Range(0, 12).Select(_ => random.Next(rows + 7))], 0, 0, [0], LogitsWanted.None);
         backend.BeginStep(batch);
-        Activation hidden = Rig.Empty(backend, 20, width);
+        Activation hidden = Rig.Empty(backend, 20, width, isPrecise: random.Next(2) == 0);
         backend.Embed(batch, table, hidden);
         return Rig.Read(backend, hidden, 12);
     }
@@ -53,7 +53,7 @@ internal static class OperationCases
     {
         Random random = new(seed);
         (int rows, int width) = (random.Next(1, 20), Width(random, 300));
-        Activation x = Rig.Of(backend, Rig.Normal(random, rows * width, 3), rows);
+        Activation x = Rig.Of(backend, Rig.Normal(random, rows * width, 3), rows, isPrecise: random.Next(2) == 0);
         Activation delta = Rig.Of(backend, Rig.Normal(random, rows * width), rows);
         Vector weight = backend.LoadVector(Rig.Normal(random, width));
         Activation y = Rig.Empty(backend, rows, width);
@@ -67,7 +67,7 @@ internal static class OperationCases
     {
         Random random = new(seed);
         (int rows, int width) = (random.Next(1, 20), Width(random, 300));
-        Activation x = Rig.Of(backend, Rig.Normal(random, rows * width), rows);
+        Activation x = Rig.Of(backend, Rig.Normal(random, rows * width), rows, isPrecise: random.Next(2) == 0);
         backend.Add(x, Rig.Of(backend, Rig.Normal(random, rows * width), rows), rows);
         return Rig.Read(backend, x, rows);
     }
@@ -116,8 +116,9 @@ internal static class OperationCases
         batch.Add(new int[4], 0, 2, [2], LogitsWanted.All);
         backend.BeginStep(batch);
         int width = Whole(33);
-        Activation y = Rig.Empty(backend, 8, width);
-        backend.GatherLogitRows(batch, Rig.Of(backend, Rig.Normal(random, 14 * width), 14), y);
+        bool isPrecise = random.Next(2) == 0;
+        Activation y = Rig.Empty(backend, 8, width, isPrecise);
+        backend.GatherLogitRows(batch, Rig.Of(backend, Rig.Normal(random, 14 * width), 14, isPrecise), y);
         return Rig.Read(backend, y, 5);
     }
 
