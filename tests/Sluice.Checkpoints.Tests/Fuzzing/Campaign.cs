@@ -21,14 +21,20 @@ internal static class Campaign
     internal static long Iterations(string variable, long usual) =>
         long.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out long asked) ? asked : usual;
 
-    internal static Outcome Run(IReadOnlyList<byte[]> seeds, long iterations, Func<Parser> createParser)
+    /// <summary>Makes a variant of a seed; valid until the next call.</summary>
+    internal delegate ReadOnlySpan<byte> Mutation(ulong number);
+
+    internal static Outcome Run(IReadOnlyList<byte[]> seeds, long iterations, Func<Parser> createParser) =>
+        Run(seeds, iterations, createParser, seed => new Mutator(seed).Mutate);
+
+    internal static Outcome Run(IReadOnlyList<byte[]> seeds, long iterations, Func<Parser> createParser, Func<byte[], Mutation> createMutation)
     {
         int workers = Environment.ProcessorCount;
         var outcomes = new Outcome[workers];
         long start = Stopwatch.GetTimestamp();
         Parallel.For(0, workers, new ParallelOptions { MaxDegreeOfParallelism = workers }, worker =>
         {
-            Mutator[] mutators = [.. seeds.Select(seed => new Mutator(seed))];
+            Mutation[] mutators = [.. seeds.Select(createMutation)];
             Parser parser = createParser();
             var outcome = default(Outcome);
             for (long i = worker; i < iterations; i += workers)
@@ -43,10 +49,10 @@ internal static class Campaign
         return total;
     }
 
-    private static void Try(Parser parser, Mutator[] mutators, ulong number, ref Outcome outcome)
+    private static void Try(Parser parser, Mutation[] mutators, ulong number, ref Outcome outcome)
     {
         int seed = (int)(number % (ulong)mutators.Length);
-        ReadOnlySpan<byte> document = mutators[seed].Mutate(Seed + number);
+        ReadOnlySpan<byte> document = mutators[seed](Seed + number);
         long start = Stopwatch.GetTimestamp();
         long before = GC.GetAllocatedBytesForCurrentThread();
         SluiceException? problem;
