@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
+using Sluice.Core.Blocks;
 
 namespace Sluice.Core;
 
 /// <summary>
 /// Exact decoding of the floating-point types that weights are stored in, and round-to-nearest-even encoding of those that a
-/// quantiser writes. Bytes are little-endian, as safetensors stores them.
+/// quantiser writes. Bytes are little-endian, as safetensors and GGUF store them.
 /// </summary>
 public static class StoredNumbers
 {
@@ -12,20 +13,22 @@ public static class StoredNumbers
 
     private static readonly float[] F8E4M3Values = TabulateF8E4M3();
 
-    /// <summary>Whether <paramref name="type"/> is one of the types weights may have: F32, F16, BF16 or F8E4M3.</summary>
-    public static bool IsWeightType(this DType type) => type is DType.F32 or DType.F16 or DType.BF16 or DType.F8E4M3;
+    /// <summary>Whether <paramref name="type"/> is one of the types weights may have: F32, F16, BF16, F8E4M3 or in blocks.</summary>
+    public static bool IsWeightType(this DType type) =>
+        type is DType.F32 or DType.F16 or DType.BF16 or DType.F8E4M3 || type.IsBlocked();
 
     /// <summary>
-    /// Decodes <paramref name="stored"/>, as many elements as <paramref name="values"/> holds, without rounding.
+    /// Decodes <paramref name="stored"/>, as many elements as <paramref name="values"/> holds: whole blocks where the type has them. All
+    /// decode without rounding, but for the one of an element that is a product less an offset (Q2_K, Q4_K, Q5_K): GGML's values, to the bit.
     /// </summary>
-    /// <exception cref="ArgumentException">The type is none of F32, F16, BF16, F8E4M3, or the lengths differ.</exception>
+    /// <exception cref="ArgumentException">The type is not one that weights may have, or the lengths differ.</exception>
     public static void Decode(DType type, ReadOnlySpan<byte> stored, Span<float> values)
     {
         if (!type.IsWeightType())
-            throw new ArgumentException($"expected weights in F32, F16, BF16 or F8E4M3, found {type}", nameof(type));
-        int size = type.Size();
-        if (stored.Length != (long)values.Length * size)
-            throw new ArgumentException($"expected {(long)values.Length * size} bytes for {values.Length} {type}, found {stored.Length}", nameof(stored));
+            throw new ArgumentException($"expected weights in F32, F16, BF16, F8E4M3 or blocks, found {type}", nameof(type));
+        int bytes = type.RowBytes(values.Length);
+        if (stored.Length != bytes)
+            throw new ArgumentException($"expected {bytes} bytes for {values.Length} {type}, found {stored.Length}", nameof(stored));
 
         switch (type)
         {
@@ -41,9 +44,39 @@ public static class StoredNumbers
                 for (int i = 0; i < values.Length; i++)
                     values[i] = FromBF16(BinaryPrimitives.ReadUInt16LittleEndian(stored[(2 * i)..]));
                 break;
-            default:
+            case DType.F8E4M3:
                 for (int i = 0; i < values.Length; i++)
                     values[i] = FromF8E4M3(stored[i]);
+                break;
+            case DType.Q8_0:
+                SmallBlocks.DecodeQ8_0(stored, values);
+                break;
+            case DType.Q4_0:
+                SmallBlocks.DecodeQ4_0(stored, values);
+                break;
+            case DType.Q2_K:
+                SuperBlocks.DecodeQ2_K(stored, values);
+                break;
+            case DType.Q3_K:
+                SuperBlocks.DecodeQ3_K(stored, values);
+                break;
+            case DType.Q4_K:
+                SuperBlocks.DecodeQ4_K(stored, values);
+                break;
+            case DType.Q5_K:
+                SuperBlocks.DecodeQ5_K(stored, values);
+                break;
+            case DType.Q6_K:
+                SuperBlocks.DecodeQ6_K(stored, values);
+                break;
+            case DType.IQ4_NL:
+                SmallBlocks.DecodeIQ4_NL(stored, values);
+                break;
+            case DType.IQ4_XS:
+                SuperBlocks.DecodeIQ4_XS(stored, values);
+                break;
+            default:
+                SmallBlocks.DecodeMXFP4(stored, values);
                 break;
         }
     }

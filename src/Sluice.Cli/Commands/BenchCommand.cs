@@ -46,7 +46,7 @@ internal static class BenchCommand
                 return Task.FromResult(LoadBench.Run(folder, parsed.GetValue(loadBytes), parsed.GetValue(workers), cancellation));
             TensorStore store = parsed.GetValue(config) is { } file
                 ? new DummyCheckpoint(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)))
-                : Checkpoint.Open(ModelFolder.Resolve(parsed.GetValue(model)));
+                : Checkpoint.Open(ModelPath.Resolve(parsed.GetValue(model)));
             using (store)
             {
                 Plan plan = new(

@@ -13,6 +13,7 @@ internal static unsafe class PanelPacker
     /// </summary>
     public static PanelMatrix[] Pack(IReadOnlyList<MatrixSource> parts, Arena arena)
     {
+        parts = [.. parts.Select(DecodedBlocks.Of)];
         List<PanelMatrix> packed = [];
         for (int first = 0; first < parts.Count;)
         {
@@ -32,6 +33,7 @@ internal static unsafe class PanelPacker
     /// </summary>
     public static PanelMatrix PackInterleaved(MatrixSource gate, MatrixSource up, Arena arena)
     {
+        (gate, up) = (DecodedBlocks.Of(gate), DecodedBlocks.Of(up));
         Check(gate);
         Check(up);
         return PackSame(new InterleavedRows(gate, up), arena);
