@@ -145,8 +145,8 @@ DEVICE void scan(u32& first, u32& second, u32& all_second, u32 (*warp_sums)[WARP
 struct Alignment
 {
     vec16 chosen[(WORDS * EXPERTS + 3) / 4];
+    u32 warp_sums[2][WARPS];    // before what is of odd length: read in wide loads, which else would touch both
     int places[EXPERTS];
-    u32 warp_sums[2][WARPS];
 
     DEVICE u32& word(int row, int expert) { return ((u32*)chosen)[row / 32 * EXPERTS + expert]; }
     DEVICE void clear()
