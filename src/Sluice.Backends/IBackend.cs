@@ -35,6 +35,13 @@ public interface IBackend : IDisposable
     /// <summary>Memory of the device that is free now, bytes: for weights, activations and caches.</summary>
     long AvailableBytes { get; }
 
+    /// <summary>Bytes that so many stored weights take on the device, to within padding.</summary>
+    long BytesOfWeights(DType type, long elements)
+    {
+        (int each, int bytes) = type.Block();
+        return elements / each * bytes;
+    }
+
     /// <summary>Whether <see cref="GatedDeltaRule"/> takes <see cref="LinearAttentionConfig.TiledValueHeads"/>.</summary>
     bool TakesTiledValueHeads => false;
 

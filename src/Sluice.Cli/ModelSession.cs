@@ -62,7 +62,7 @@ internal sealed class ModelSession : IAsyncDisposable
         IBackend backend = Devices.Open(options.Device, options.Threads);
         try
         {
-            long free = backend.AvailableBytes - checkpoint.ByteLength;
+            long free = backend.AvailableBytes - LanguageModel.WeightBytes(checkpoint, backend);
             long cacheBytes = CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), options.Memory, free);
             LoadDisplay display = new("loading");
             long start = Stopwatch.GetTimestamp();

@@ -62,6 +62,9 @@ public sealed unsafe class CudaBackend : IBackend
     /// <inheritdoc/>
     public long AvailableBytes => _device.Memory.Free;
 
+    /// <inheritdoc/>
+    public long BytesOfWeights(DType type, long elements) => 2 * elements;
+
     /// <summary>Kernels that had to be compiled, because the cache on disk had none for these shapes.</summary>
     public int CompiledKernels => _kernels.Compiled;
 

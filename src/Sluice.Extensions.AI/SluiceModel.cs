@@ -113,7 +113,7 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
 
     private static long ChooseCacheBytes(SluiceOptions options, Checkpoint checkpoint, IBackend backend)
     {
-        long free = backend.AvailableBytes - checkpoint.ByteLength;
+        long free = backend.AvailableBytes - LanguageModel.WeightBytes(checkpoint, backend);
         long requested = options.CacheBytes ?? Math.Max(1, Math.Min(CacheBudget.Default(free), Math.Max(LeastCacheBytes, free / 8)));
         return CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), requested, free);
     }

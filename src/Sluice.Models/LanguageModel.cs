@@ -67,6 +67,16 @@ public sealed class LanguageModel : ILanguageModel
     /// <summary>Called with hidden states during <see cref="Forward"/>; null, as normally, costs nothing.</summary>
     public ModelObserver? Observer { get; set; }
 
+    /// <summary>Bytes that a checkpoint's weights take on <paramref name="backend"/>, to within padding.</summary>
+    public static long WeightBytes(Checkpoint checkpoint, IBackend backend)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(backend);
+        return checkpoint.Tensors.Sum(tensor => tensor.Type == DType.Other
+            ? tensor.ByteLength
+            : backend.BytesOfWeights(tensor.Type, tensor.Shape.Aggregate(1L, (count, dimension) => count * dimension)));
+    }
+
     /// <summary>
     /// Loads a checkpoint's weights for <paramref name="backend"/> and allocates caches and activations. Afterwards the store may be closed.
     /// </summary>
