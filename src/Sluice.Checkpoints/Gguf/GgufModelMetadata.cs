@@ -24,6 +24,7 @@ internal static class GgufModelMetadata
         string arch = NameOf(config.Architecture) + ".";
         metadata
             .Add(arch + "block_count", (uint)blocks)
+            .Add(arch + "vocab_size", (uint)config.VocabularySize)
             .Add(arch + "context_length", (uint)config.MaxPositions)
             .Add(arch + "embedding_length", (uint)config.HiddenSize)
             .Add(arch + "feed_forward_length", (uint)(config.IntermediateSize > 0 ? config.IntermediateSize : config.Moe!.IntermediateSize))

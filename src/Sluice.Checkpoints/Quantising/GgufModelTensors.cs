@@ -24,20 +24,20 @@ internal sealed class GgufModelTensors
 
     /// <summary>Names every tensor of a checkpoint that the model has, and says in one error all that is wrong with them.</summary>
     /// <exception cref="CheckpointException">Tensors are missing, misshapen, mistyped, or surplus.</exception>
-    internal static (List<GgufSource> Tensors, int Blocks) Of(TensorStore store)
+    internal static (List<GgufSource> Tensors, int Blocks) Of(TensorStore store, bool predictionHead)
     {
         var plan = new WeightPlan(store);
         plan.Skip("model.visual.");
         if (store.Config.TiedEmbeddings)
             plan.Skip("lm_head.");
         var model = new GgufModelTensors(plan);
-        int blocks = model.AddModel();
-        plan.Skip("mtp."); // what a head has beyond what is known
+        int blocks = model.AddModel(predictionHead);
+        plan.Skip("mtp.");
         plan.Validate();
         return (model._tensors, blocks);
     }
 
-    private int AddModel()
+    private int AddModel(bool predictionHead)
     {
         string prefix = _config.WeightPrefix;
         AddMatrix(GgufNames.Embedding, prefix + "embed_tokens.weight", _config.VocabularySize, _config.HiddenSize);
@@ -48,7 +48,7 @@ internal sealed class GgufModelTensors
             AddMatrix(GgufNames.Head, "lm_head.weight", _config.VocabularySize, _config.HiddenSize);
 
         // The prediction head of one block; more blocks, of which there are no models, stay behind.
-        if (!_plan.Has("mtp.fc.weight") || !_plan.Has("mtp.layers.0.self_attn.q_proj.weight"))
+        if (!predictionHead || !_plan.Has("mtp.fc.weight") || !_plan.Has("mtp.layers.0.self_attn.q_proj.weight"))
             return _config.LayerCount;
         string block = $"blk.{_config.LayerCount}.";
         AddLayer(block, "mtp.layers.0.", LayerKind.FullAttention, _config.Moe is not null && _plan.Has("mtp.layers.0.mlp.gate.weight"));

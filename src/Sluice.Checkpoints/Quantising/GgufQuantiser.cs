@@ -16,18 +16,19 @@ public static class GgufQuantiser
     /// <param name="path">Where.</param>
     /// <param name="mix">In which types.</param>
     /// <param name="text">Its tokenizer and chat template; null for a file without.</param>
+    /// <param name="predictionHead">Whether to write the multi-token prediction head, as the last block, if there is one: older programs refuse such files.</param>
     /// <param name="workers">Threads that encode; 0 for the default.</param>
     /// <param name="progress">Told after each piece; bytes are those written.</param>
     /// <param name="cancellation">Gives up between pieces.</param>
     /// <exception cref="CheckpointException">The source is not whole, or has a number that cannot be stored.</exception>
     public static void Write(
-        Checkpoint source, string path, GgufMix mix, GgufText? text = null, int workers = 0, IProgress<LoadProgress>? progress = null,
+        Checkpoint source, string path, GgufMix mix, GgufText? text = null, bool predictionHead = false, int workers = 0, IProgress<LoadProgress>? progress = null,
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentOutOfRangeException.ThrowIfNegative(workers);
-        (List<GgufSource> tensors, int blocks) = GgufModelTensors.Of(source);
+        (List<GgufSource> tensors, int blocks) = GgufModelTensors.Of(source, predictionHead);
         TensorDeclaration[] declared = [.. tensors.Select(tensor => new TensorDeclaration(tensor.Name, TypeOf(tensor, mix, blocks, source.Config), tensor.Shape))];
         using GgufWriter writer = GgufWriter.Create(path, Metadata(source, mix, text, blocks, declared), declared);
         long total = declared.Sum(tensor => tensor.ByteLength);
@@ -69,6 +70,8 @@ public static class GgufQuantiser
         GgufModelMetadata.Add(metadata, source.Generation);
         if (text is not null)
             GgufModelMetadata.Add(metadata, WithEnd(text, source.Config));
+        else
+            metadata.Add(GgufKeys.TokenizerModel, "none"); // llama.cpp takes models without a vocabulary that say so
         return metadata;
     }
 

@@ -27,18 +27,20 @@ internal static class QuantizeCommand
         Option<string> to = new("--to") { HelpName = "TYPE", Required = true, Description = $"{string.Join(", ", Mixes.Select(mix => mix.Name))}: a GGUF file; {Fp8}: a folder of safetensors." };
         to.AcceptOnlyFromAmong([.. Mixes.Select(mix => mix.Name), Fp8]);
         Option<string> output = new("--out", "-o") { HelpName = "PATH", Required = true, Description = "Where to write; replaced if it is there." };
+        Option<bool> mtp = new("--mtp") { Description = "Write the multi-token prediction head to a GGUF file too, as its last block. llama.cpp before August 2026 refuses such files." };
         Option<int> threads = CommonOptions.Threads();
-        Command command = new("quantize", "Write a model in fewer bits.") { model, to, output, threads };
+        Command command = new("quantize", "Write a model in fewer bits.") { model, to, output, mtp, threads };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(
             ModelPath.Resolve(parsed.GetValue(model)),
             parsed.GetRequiredValue(to),
             Path.GetFullPath(parsed.GetRequiredValue(output)),
+            parsed.GetValue(mtp),
             parsed.GetValue(threads),
             cancellation)));
         return command;
     }
 
-    private static int Run(string path, string to, string output, int threads, CancellationToken cancellation)
+    private static int Run(string path, string to, string output, bool mtp, int threads, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(path);
         if (checkpoint.Files.Contains(output, StringComparer.Ordinal) || checkpoint.Location == output)
@@ -48,7 +50,7 @@ internal static class QuantizeCommand
         if (to == Fp8)
             Fp8Quantiser.Quantise(checkpoint, output, display, cancellation);
         else
-            GgufQuantiser.Write(checkpoint, output, Mixes.Single(mix => mix.Name == to).Mix, Tokenizer.DescribeForGguf(path, checkpoint.Config.VocabularySize), threads, display, cancellation);
+            GgufQuantiser.Write(checkpoint, output, Mixes.Single(mix => mix.Name == to).Mix, Tokenizer.DescribeForGguf(path, checkpoint.Config.VocabularySize), mtp, threads, display, cancellation);
 
         using Checkpoint written = Checkpoint.Open(output);
         display.Finish(written.ByteLength, Stopwatch.GetElapsedTime(start));

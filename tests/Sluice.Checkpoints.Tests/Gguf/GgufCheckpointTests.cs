@@ -45,7 +45,7 @@ public sealed class GgufCheckpointTests : IDisposable
         // The sample has a linear layer first; the flags, were they true, would make it a full one, so the tensors show.
         using Checkpoint model = Open(Model("qwen3next").Value("qwen3next.attention.recurrent_layers", 0, 1));
         Assert.Equal([LayerKind.FullAttention, LayerKind.LinearAttention], model.Config.Layers);
-        Assert.Contains("self_attn.q_proj.weight: is missing", Assert.Throws<CheckpointException>(() => GgufModelTensors.Of(model)).Problems.First(problem => problem.Contains("q_proj", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Contains("self_attn.q_proj.weight: is missing", Assert.Throws<CheckpointException>(() => GgufModelTensors.Of(model, predictionHead: true)).Problems.First(problem => problem.Contains("q_proj", StringComparison.Ordinal)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -72,7 +72,7 @@ public sealed class GgufCheckpointTests : IDisposable
         using (Checkpoint model = Checkpoint.Open(first))
         {
             Assert.Equal(3, model.Files.Count);
-            Assert.Equal(2, GgufModelTensors.Of(model).Blocks);
+            Assert.Equal(2, GgufModelTensors.Of(model, predictionHead: true).Blocks);
             Assert.Equal([1, 2, 0], new[] { "model.layers.0.linear_attn.A_log", "model.layers.1.self_attn.k_proj.weight", "lm_head.weight" }.Select(name => model.Find(name)!.Shard));
         }
 
@@ -137,6 +137,32 @@ public sealed class GgufCheckpointTests : IDisposable
         using (Checkpoint source = Checkpoint.Open(_folder["once.gguf"]))
             GgufQuantiser.Write(source, _folder["twice.gguf"], mix);
         Assert.Equal(File.ReadAllBytes(_folder["once.gguf"]), File.ReadAllBytes(_folder["twice.gguf"]));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_prediction_head_is_written_when_it_is_asked_for(bool asked)
+    {
+        using Checkpoint source = Checkpoint.Open(TestData.Demo);
+        GgufQuantiser.Write(source, _folder["x.gguf"], GgufMix.BF16, predictionHead: asked);
+        using Checkpoint file = Checkpoint.Open(_folder["x.gguf"]);
+        Assert.Equal((8, asked ? 1 : 0), (file.Config.LayerCount, file.Config.MtpLayers));
+        string[] heads = [.. file.Names.Where(name => name.StartsWith("mtp.", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        Assert.Equal(asked ? source.Names.Where(name => name.StartsWith("mtp.", StringComparison.Ordinal)).Order(StringComparer.Ordinal) : [], heads);
+        if (!asked)
+            return;
+        float[] Values(Checkpoint checkpoint, string name)
+        {
+            TensorInfo tensor = checkpoint.Find(name)!;
+            float[] values = new float[tensor.Shape.Aggregate(1, (a, b) => a * b)];
+            StoredNumbers.Decode(tensor.Type, checkpoint.Bytes(tensor, 0, (int)tensor.ByteLength, new byte[tensor.ByteLength]), values);
+            return values;
+        }
+
+        // A sum with 1 and back is exact to half a unit of 1's last place.
+        foreach (string name in heads)
+            Assert.All(Values(source, name).Zip(Values(file, name)), pair => Assert.InRange(pair.First - pair.Second, -6e-8f, 6e-8f));
     }
 
     [Fact]
