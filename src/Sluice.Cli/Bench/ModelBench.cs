@@ -15,14 +15,13 @@ internal sealed record SpeedRow(string What, int Tokens, double[] Seconds, doubl
 {
     public double Median => Seconds[Seconds.Length / 2];
 
-    public double TokensPerSecond => Tokens / Median;
+    public double Best => Seconds[0];
 
-    /// <summary>Half the distance between slowest and fastest repetition, as a fraction of the median.</summary>
-    public double Spread => (Seconds[^1] - Seconds[0]) / 2 / Median;
+    public double TokensPerSecond => Tokens / Median;
 }
 
 /// <summary>Times a model's forward pass alone, without an engine: prefill of prompts and decode of one or more sequences.</summary>
-internal sealed class ModelBench(LanguageModel model, int chunk)
+internal sealed class ModelBench(LanguageModel model, int chunk, Func<int, double>? weightBytesOfStep = null)
 {
     private readonly ModelFootprint _footprint = new(model.Config);
     private readonly StepBatch _batch = new(model.MaxStepTokens);
@@ -81,7 +80,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
 
         // Every sequence reads and writes its state; weights are read once a step, experts as far as the rows differ.
         double states = 2.0 * sequences * (_footprint.StateBytes + _footprint.ConvStateBytes(DType.F32));
-        double bytes = (tokens * (WeightBytesOfStep(sequences) + states)) + kv;
+        double bytes = (tokens * ((weightBytesOfStep ?? WeightBytesOfStep)(sequences) + states)) + kv;
         return new SpeedRow(sequences == 1 ? "decode" : $"decode x{sequences}", sequences * tokens, seconds, bytes, multiplyAdds);
     }
 
