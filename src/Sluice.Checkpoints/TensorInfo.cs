@@ -11,6 +11,6 @@ namespace Sluice.Checkpoints;
 /// <param name="ByteLength">Its bytes.</param>
 public sealed record TensorInfo(string Name, DType Type, IReadOnlyList<int> Shape, int Shard, long Offset, long ByteLength)
 {
-    /// <summary>The type as the safetensors specification writes it, for messages: <c>BF16</c>, <c>F8_E5M2</c>.</summary>
-    public string TypeName { get; init; } = Safetensors.StoredType.NameOf(Type);
+    /// <summary>The type as the file's specification writes it, for messages: <c>BF16</c>, <c>F8_E5M2</c>, <c>Q4_K</c>.</summary>
+    public string TypeName { get; init; } = Type.IsBlocked() ? Type.ToString() : Safetensors.StoredType.NameOf(Type);
 }

@@ -31,7 +31,7 @@ internal sealed record SessionOptions
     public int StepTokens { get; init; } = 512;
 }
 
-/// <summary>A model folder, loaded with progress on the terminal, and the engine that runs it.</summary>
+/// <summary>A model, loaded with progress on the terminal, and the engine that runs it.</summary>
 internal sealed class ModelSession : IAsyncDisposable
 {
     private readonly IBackend _backend;

@@ -14,6 +14,7 @@ RootCommand root = new("Sluice runs hybrid language models (Qwen3-Next, Qwen3.5 
     ServeCommand.Create(),
     InspectCommand.Create(),
     VerifyCommand.Create(),
+    QuantizeCommand.Create(),
     TokenizeCommand.Create(),
     TemplateCommand.Create(),
     BenchCommand.Create(),

@@ -57,15 +57,15 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
     /// <summary>Sampling where a request is silent: what generation_config.json suggests.</summary>
     public SamplingOptions Defaults { get; }
 
-    /// <summary>Opens a model folder and loads it. This takes as long as reading the weights.</summary>
+    /// <summary>Opens a model folder or GGUF file and loads it. This takes as long as reading the weights.</summary>
     /// <exception cref="SluiceException">An option, or a file of the model, is not right; the message says what.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
     public static SluiceModel Load(SluiceOptions? options = null, CancellationToken cancellation = default)
     {
         options ??= new SluiceOptions();
         string folder = Path.GetFullPath(options.ModelFolder ?? DemoFolder);
-        if (!Directory.Exists(folder))
-            throw new ConfigurationException($"{nameof(options.ModelFolder)}: no folder at {folder}; give one with config.json, tokenizer.json and safetensors files");
+        if (!Directory.Exists(folder) && !File.Exists(folder))
+            throw new ConfigurationException($"{nameof(options.ModelFolder)}: no model at {folder}; give a folder with config.json, tokenizer.json and safetensors files, or a .gguf file");
         if (options.CacheBytes is <= 0)
             throw new ConfigurationException($"{nameof(options.CacheBytes)} must be more than 0, found {options.CacheBytes}");
         var engineOptions = new EngineOptions { StepTokens = StepTokens, MaxRunning = options.MaxRunning, MaxQueued = options.MaxQueued, DrainTimeout = options.DrainTimeout };
@@ -87,7 +87,7 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
                     CacheBytes = ChooseCacheBytes(options, checkpoint, backend),
                 },
                 cancellation: cancellation);
-            string id = options.ModelId ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
+            string id = options.ModelId ?? (File.Exists(folder) ? Path.GetFileNameWithoutExtension(folder) : Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
             return new SluiceModel(id, backend, model, new InferenceEngine(model, engineOptions), checkpoint.Generation, text);
         }
         catch

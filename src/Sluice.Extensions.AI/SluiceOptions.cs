@@ -6,11 +6,11 @@ namespace Sluice.Extensions.AI;
 public sealed class SluiceOptions
 {
     /// <summary>
-    /// A folder with config.json, tokenizer.json and safetensors files; null: the demonstration model, which lies beside the program.
+    /// A folder with config.json, tokenizer.json and safetensors files, or the path of a GGUF file; null: the demonstration model, which lies beside the program.
     /// </summary>
     public string? ModelFolder { get; set; }
 
-    /// <summary>The model's name, as <c>ChatOptions.ModelId</c> may ask for it; null: the folder's.</summary>
+    /// <summary>The model's name, as <c>ChatOptions.ModelId</c> may ask for it; null: the folder's or file's.</summary>
     public string? ModelId { get; set; }
 
     /// <summary>A chat template to use instead of the model's own.</summary>

@@ -1,3 +1,4 @@
+using Sluice.Checkpoints;
 using Sluice.Core;
 
 namespace Sluice.Models;
@@ -58,9 +59,9 @@ public readonly record struct MultiplyAdds(long Dense, long Experts, long Attent
 }
 
 /// <summary>
-/// Memory and work that a model needs, from its configuration alone: nothing is measured or loaded. The multi-token prediction head and
-/// vision towers are not counted. Weights count as the configuration declares them, so that a checkpoint that keeps a norm in
-/// float32 is a few KiB larger.
+/// Memory and work that a model needs, from its configuration or its tensors' headers: nothing is measured or loaded. The multi-token prediction
+/// head and vision towers are not counted. Without tensors, weights count as the configuration declares them, so that a checkpoint that keeps a
+/// norm in float32 is a few KiB larger.
 /// </summary>
 public sealed class ModelFootprint
 {
@@ -93,6 +94,22 @@ public sealed class ModelFootprint
         }
     }
 
+    private ModelFootprint(Checkpoint checkpoint)
+    {
+        _config = checkpoint.Config;
+        _attentionLayers = _config.Layers.Count(kind => kind == LayerKind.FullAttention);
+        _linearLayers = _config.LayerCount - _attentionLayers;
+        foreach (TensorInfo tensor in checkpoint.Tensors)
+            AddStored(tensor);
+    }
+
+    /// <summary>The footprint of a store's model: with the types its tensors are stored in, if it has any.</summary>
+    public static ModelFootprint Of(TensorStore store)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        return store is Checkpoint checkpoint ? new ModelFootprint(checkpoint) : new ModelFootprint(store.Config);
+    }
+
     /// <summary>Weights by role and type.</summary>
     public IReadOnlyList<WeightGroup> Weights => _groups;
 
@@ -106,7 +123,8 @@ public sealed class ModelFootprint
     public long WeightBytes => _groups.Sum(group => group.Bytes);
 
     /// <summary>Weight bytes that decoding one token reads.</summary>
-    public long DecodeWeightBytes => _groups.Sum(group => group.ActiveBytes) + (TiedHead * _config.WeightType.Size());
+    public long DecodeWeightBytes =>
+        _groups.Sum(group => group.ActiveBytes) + (_config.TiedEmbeddings ? _groups.Where(group => group.Role == WeightRole.Embedding).Sum(group => group.Bytes) : 0);
 
     /// <summary>Recurrent state of one sequence, float32, bytes.</summary>
     public long StateBytes => _linearLayers * (_config.LinearAttention?.StateElements ?? 0L) * sizeof(float);
@@ -143,6 +161,44 @@ public sealed class ModelFootprint
 
         long attention = 2L * _attentionLayers * _config.Attention.QueryHeads * _config.Attention.HeadDim * context;
         return new MultiplyAdds(dense, experts, attention, recurrence, head);
+    }
+
+    private void AddStored(TensorInfo tensor)
+    {
+        if (RoleOf(tensor) is not { } role)
+            return;
+        bool scales = tensor.Name.EndsWith("_scale_inv", StringComparison.Ordinal);
+        long parameters = scales ? 0 : tensor.Shape.Aggregate(1L, (product, dimension) => product * dimension);
+
+        // A token meets one row of the embedding, and as many experts as the router takes.
+        double active = role switch
+        {
+            WeightRole.Embedding => 1.0 / tensor.Shape[0],
+            WeightRole.Experts => (double)_config.Moe!.TopK / _config.Moe.Experts,
+            _ => 1,
+        };
+        Merge(new WeightGroup(
+            role, scales ? DType.F8E4M3 : tensor.Type, parameters, (long)Math.Round(parameters * active), tensor.ByteLength, (long)Math.Round(tensor.ByteLength * active)));
+    }
+
+    /// <summary>What a tensor is for, by its name; null for what is not counted.</summary>
+    private WeightRole? RoleOf(TensorInfo tensor)
+    {
+        string name = tensor.Name;
+        if (!name.StartsWith(_config.WeightPrefix, StringComparison.Ordinal))
+            return name == "lm_head.weight" && !_config.TiedEmbeddings ? WeightRole.Head : null;
+        return name[_config.WeightPrefix.Length..] switch
+        {
+            "embed_tokens.weight" => WeightRole.Embedding,
+            _ when tensor.Shape.Count == 1 => WeightRole.Vectors,
+            var rest when rest.Contains(".linear_attn.", StringComparison.Ordinal) => WeightRole.LinearAttention,
+            var rest when rest.Contains(".self_attn.", StringComparison.Ordinal) => WeightRole.FullAttention,
+            var rest when rest.Contains(".mlp.experts.", StringComparison.Ordinal) => WeightRole.Experts,
+            var rest when rest.Contains(".mlp.shared_expert.", StringComparison.Ordinal) => WeightRole.SharedExperts,
+            var rest when rest.EndsWith(".mlp.gate.weight", StringComparison.Ordinal) || rest.Contains(".mlp.shared_expert_gate.", StringComparison.Ordinal) => WeightRole.Router,
+            var rest when rest.Contains(".mlp.", StringComparison.Ordinal) => WeightRole.DenseMlp,
+            _ => null,
+        };
     }
 
     private long ActiveParametersOf(WeightRole role) => _groups.Where(group => group.Role == role).Sum(group => group.ActiveParameters);

@@ -1,13 +1,14 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sluice.Checkpoints.Gguf;
 using Sluice.Core;
 using Sluice.Text.Jinja;
 
 namespace Sluice.Text;
 
 /// <summary>
-/// A model's chat template with the special tokens it may name, read from the model's folder as transformers reads them. Immutable;
+/// A model's chat template with the special tokens it may name, read from the model's folder as transformers reads them, or from a GGUF file. Immutable;
 /// many threads may render at once.
 /// </summary>
 public sealed class ChatTemplate
@@ -53,43 +54,22 @@ public sealed class ChatTemplate
         !Globals.Exists(variable) && (_template.Names.Contains(variable) || (_toolUse?.Names.Contains(variable) ?? false));
 
     /// <summary>
-    /// Reads the template of the model in <paramref name="folder"/>: <c>chat_template.jinja</c>, or else <c>chat_template</c> in
+    /// Reads the template of the model at <paramref name="path"/>, a GGUF file or a folder: <c>chat_template.jinja</c>, or else <c>chat_template</c> in
     /// <c>tokenizer_config.json</c>, a string or a list of named templates. Null when the model has none.
     /// </summary>
     /// <exception cref="TemplateException">The template does not parse.</exception>
     /// <exception cref="ConfigurationException">A file cannot be read, or <c>tokenizer_config.json</c> is malformed.</exception>
-    public static ChatTemplate? Load(string folder)
+    /// <exception cref="CheckpointException">A GGUF file breaks its format.</exception>
+    public static ChatTemplate? Load(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        Dictionary<string, string> templates = new(StringComparer.Ordinal);
-        Dictionary<string, string> tokens = new(StringComparer.Ordinal);
-        if (ReadFile(Path.Combine(folder, ConfigFile)) is { } config)
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        if (!File.Exists(path))
         {
-            ReadConfig(config, templates, tokens);
+            return LoadFolder(path);
         }
 
-        if (ReadFile(Path.Combine(folder, TemplateFile)) is { } template)
-        {
-            templates.Clear();
-            templates[DefaultName] = template;
-            if (ReadFile(Path.Combine(folder, AdditionalFolder, ToolUseName + ".jinja")) is { } toolUse)
-            {
-                templates[ToolUseName] = toolUse;
-            }
-        }
-
-        if (templates.Count == 0)
-        {
-            return null;
-        }
-
-        if (!templates.TryGetValue(DefaultName, out string? source))
-        {
-            throw new ConfigurationException(
-                $"{ConfigFile}: chat_template has no template named '{DefaultName}' among '{string.Join("', '", templates.Keys)}'");
-        }
-
-        return Parse(source, templates.GetValueOrDefault(ToolUseName), tokens);
+        (string? source, string? toolUse, IReadOnlyDictionary<string, string> tokens) = GgufText.ReadTemplate(path);
+        return source is null ? null : Parse(source, toolUse, tokens);
     }
 
     /// <summary>A template given as text, for a model whose own is missing or is to be replaced.</summary>
@@ -122,6 +102,39 @@ public sealed class ChatTemplate
 
         bool hasTools = inputs.TryGetPropertyValue("tools", out JsonNode? tools) && tools is not null;
         return (hasTools ? _toolUse ?? _template : _template).Render(inputs, trusted, time, ct);
+    }
+
+    private static ChatTemplate? LoadFolder(string folder)
+    {
+        Dictionary<string, string> templates = new(StringComparer.Ordinal);
+        Dictionary<string, string> tokens = new(StringComparer.Ordinal);
+        if (ReadFile(Path.Combine(folder, ConfigFile)) is { } config)
+        {
+            ReadConfig(config, templates, tokens);
+        }
+
+        if (ReadFile(Path.Combine(folder, TemplateFile)) is { } template)
+        {
+            templates.Clear();
+            templates[DefaultName] = template;
+            if (ReadFile(Path.Combine(folder, AdditionalFolder, ToolUseName + ".jinja")) is { } toolUse)
+            {
+                templates[ToolUseName] = toolUse;
+            }
+        }
+
+        if (templates.Count == 0)
+        {
+            return null;
+        }
+
+        if (!templates.TryGetValue(DefaultName, out string? source))
+        {
+            throw new ConfigurationException(
+                $"{ConfigFile}: chat_template has no template named '{DefaultName}' among '{string.Join("', '", templates.Keys)}'");
+        }
+
+        return Parse(source, templates.GetValueOrDefault(ToolUseName), tokens);
     }
 
     private static string? ReadFile(string path)

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Tests;
@@ -141,7 +142,7 @@ public sealed class CheckpointTests
     {
         using TemporaryFolder folder = Sharded();
         using (FileStream stream = File.Create(folder["config.json"]))
-            stream.SetLength(Checkpoint.MaxConfigBytes + 1);
+            stream.SetLength(SafetensorsCheckpoint.MaxConfigBytes + 1);
         Assert.Contains("at most", Refused(folder).Message, StringComparison.Ordinal);
     }
 

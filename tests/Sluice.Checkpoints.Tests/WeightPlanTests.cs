@@ -63,7 +63,7 @@ public sealed class WeightPlanTests : IDisposable
             [
                 "layer 3, linear_attn.in_proj_qkvz.weight: expected [4, 3], found [4, 2]",
                 "layer 12, mlp.gate.weight: expected [2, 1], found [2]",
-                "model.typed: expected F32, F16, BF16 or F8_E4M3, found I32",
+                "model.typed: expected F32, F16, BF16, F8_E4M3 or a block type, found I32",
                 "layer 0, mlp.gate.weight: is missing; expected BF16 [5, 6]",
                 "model.vector: expected F32, F16 or BF16, found I64",
                 "model.nan: element 5 is NaN; expected finite numbers",

@@ -1,5 +1,5 @@
+using Sluice.Checkpoints;
 using Sluice.Core;
-using Sluice.Models.Loading;
 
 namespace Sluice.Models.Tests;
 

@@ -16,14 +16,14 @@ namespace Sluice.Checkpoints;
 /// </remarks>
 public static class ModelConfigReader
 {
-    private const int MaxLayers = 1024;
-    private const int MaxWidth = 1 << 18;
-    private const int MaxHeads = 4096;
-    private const int MaxHeadDim = 4096;
-    private const int MaxVocabulary = 1 << 24;
-    private const int MaxExperts = 1 << 15;
-    private const int MaxConvKernel = 16;
-    private const int MaxEndIds = 1024;
+    internal const int MaxLayers = 1024;
+    internal const int MaxWidth = 1 << 18;
+    internal const int MaxHeads = 4096;
+    internal const int MaxHeadDim = 4096;
+    internal const int MaxVocabulary = 1 << 24;
+    internal const int MaxExperts = 1 << 15;
+    internal const int MaxConvKernel = 16;
+    internal const int MaxEndIds = 1024;
 
     /// <summary>Reads a configuration.</summary>
     /// <param name="configJson">The bytes of config.json.</param>

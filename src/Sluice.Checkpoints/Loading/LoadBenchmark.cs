@@ -30,22 +30,22 @@ public static class LoadBenchmark
     private const int CopyRepeats = 3;
 
     /// <summary>Loads once.</summary>
-    /// <param name="folder">A checkpoint.</param>
+    /// <param name="path">A checkpoint.</param>
     /// <param name="workers">Threads; 0 for the default.</param>
     /// <param name="cold">Drops the files from the system's cache first (Linux only).</param>
     /// <param name="progress">As for <see cref="WeightPlan.Load"/>.</param>
     /// <param name="cancellation">As for <see cref="WeightPlan.Load"/>.</param>
     public static LoadMeasurement Run(
-        string folder, int workers = 0, bool cold = false, IProgress<LoadProgress>? progress = null, CancellationToken cancellation = default)
+        string path, int workers = 0, bool cold = false, IProgress<LoadProgress>? progress = null, CancellationToken cancellation = default)
     {
         int threads = workers == 0 ? Loader.DefaultWorkers : workers;
-        bool dropped = cold && DropCache(folder);
+        bool dropped = cold && DropCache(path);
         long bytes;
         TimeSpan elapsed;
         using (var arena = new Arena("load benchmark"))
         {
             long start = Stopwatch.GetTimestamp();
-            using Checkpoint checkpoint = Checkpoint.Open(folder);
+            using Checkpoint checkpoint = Checkpoint.Open(path);
             var plan = new WeightPlan(checkpoint);
             foreach (TensorInfo tensor in checkpoint.Tensors)
                 Plan(plan, checkpoint, tensor, arena);
@@ -107,7 +107,7 @@ public static class LoadBenchmark
         if (tensor.ByteLength == 0 || tensor.Type == DType.Other)
             return;
         int columns = tensor.Shape.Count > 0 ? tensor.Shape[^1] : 1;
-        int rows = checked((int)(tensor.ByteLength / ((long)columns * tensor.Type.Size())));
+        int rows = checked((int)(tensor.ByteLength / tensor.Type.RowBytes(columns)));
         var source = new StoredMatrix(checkpoint, tensor, rows, columns);
         plan.Job(tensor.Name, source.ByteLength, () => Copy(source, arena));
     }
@@ -116,19 +116,23 @@ public static class LoadBenchmark
     {
         // One allocation to a tensor, in pieces of whole rows that a span can hold.
         int rowsAtOnce = Math.Max(1, int.MaxValue / source.RowBytes / 2);
+        byte[] scratch = new byte[source.RowBytes];
         for (int first = 0; first < source.Rows; first += rowsAtOnce)
         {
             int rows = Math.Min(rowsAtOnce, source.Rows - first);
             Span<byte> packed = arena.AllocateSpan<byte>(rows * source.RowBytes);
             for (int row = 0; row < rows; row++)
-                source.Row(first + row, []).CopyTo(packed[(row * source.RowBytes)..]);
+                source.Row(first + row, scratch).CopyTo(packed[(row * source.RowBytes)..]);
         }
     }
 
-    private static bool DropCache(string folder)
+    private static bool DropCache(string path)
     {
+        IReadOnlyList<string> files;
+        using (Checkpoint checkpoint = Checkpoint.Open(path))
+            files = checkpoint.Files;
         bool dropped = true;
-        foreach (string file in Directory.EnumerateFiles(folder, "*.safetensors"))
+        foreach (string file in files)
             dropped &= MappedFile.TryDropCache(file);
         return dropped;
     }

@@ -45,10 +45,10 @@ public sealed class WeightPlan
             return new MissingMatrix(name, rows, columns);
         if (tensor.Type == DType.F8E4M3)
             return ScaledMatrix(tensor, rows, columns);
-        if (Floats.CanWiden(tensor.Type))
+        if (tensor.Type.IsWeightType())
             return new StoredMatrix(_store, tensor, rows, columns);
 
-        Problem(name, $"expected F32, F16, BF16 or F8_E4M3, found {tensor.TypeName}");
+        Problem(name, $"expected F32, F16, BF16, F8_E4M3 or a block type, found {tensor.TypeName}");
         return new MissingMatrix(name, rows, columns);
     }
 
@@ -63,9 +63,9 @@ public sealed class WeightPlan
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
         TensorInfo? tensor = Take(name, [count, rows, columns], Config.WeightType);
-        if (tensor is not null && !Floats.CanWiden(tensor.Type))
+        if (tensor is not null && (!tensor.Type.IsWeightType() || tensor.Type == DType.F8E4M3))
         {
-            Problem(name, $"expected F32, F16 or BF16, found {tensor.TypeName}");
+            Problem(name, $"expected F32, F16, BF16 or a block type, found {tensor.TypeName}");
             tensor = null;
         }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Sluice.Core;
@@ -20,13 +21,15 @@ public static class Fp8Quantiser
     private static readonly string[] CopiedFiles =
         ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt"];
 
-    /// <summary>Writes an FP8 copy of <paramref name="source"/> into <paramref name="folder"/>, which is made if need be.</summary>
-    /// <exception cref="CheckpointException">The source is FP8 already, or a tensor cannot be copied.</exception>
-    public static void Quantise(Checkpoint source, string folder, CancellationToken cancellation = default)
+    /// <summary>Writes an FP8 copy of <paramref name="source"/>, a folder, into <paramref name="folder"/>, which is made if need be.</summary>
+    /// <exception cref="CheckpointException">The source is quantised already, or a tensor cannot be copied.</exception>
+    public static void Quantise(Checkpoint source, string folder, IProgress<LoadProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(source);
         if (source.Config.Fp8Block is not null)
-            throw new CheckpointException($"{source.Folder}: expected weights that are not quantised, found FP8");
+            throw new CheckpointException($"{source.Location}: expected weights that are not quantised, found FP8");
+        if (!Directory.Exists(source.Location))
+            throw new CheckpointException($"{source.Location}: FP8 is made of a folder of safetensors; a GGUF file is quantised already");
         Directory.CreateDirectory(folder);
         List<TensorDeclaration> tensors = [];
         Dictionary<string, Action<SafetensorsWriter>> contents = new(StringComparer.Ordinal);
@@ -51,10 +54,15 @@ public static class Fp8Quantiser
         using (SafetensorsWriter writer = SafetensorsWriter.Create(
             Path.Combine(folder, "model.safetensors"), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" }))
         {
+            long start = Stopwatch.GetTimestamp();
+            long written = 0;
+            long total = writer.Tensors.Sum(tensor => tensor.ByteLength);
             foreach (TensorInfo tensor in writer.Tensors)
             {
                 cancellation.ThrowIfCancellationRequested();
                 contents[tensor.Name](writer);
+                written += tensor.ByteLength;
+                progress?.Report(new LoadProgress(written, total, Stopwatch.GetElapsedTime(start), tensor.Name));
             }
 
             writer.Complete();
@@ -62,12 +70,12 @@ public static class Fp8Quantiser
 
         foreach (string name in CopiedFiles)
         {
-            if (File.Exists(Path.Combine(source.Folder, name)))
-                File.Copy(Path.Combine(source.Folder, name), Path.Combine(folder, name), overwrite: true);
+            if (File.Exists(Path.Combine(source.Location, name)))
+                File.Copy(Path.Combine(source.Location, name), Path.Combine(folder, name), overwrite: true);
         }
 
         kept.Sort(StringComparer.Ordinal);
-        File.WriteAllBytes(Path.Combine(folder, "config.json"), WithQuantisation(Path.Combine(source.Folder, "config.json"), kept));
+        File.WriteAllBytes(Path.Combine(folder, "config.json"), WithQuantisation(Path.Combine(source.Location, "config.json"), kept));
 
         void Declare(string name, DType type, IReadOnlyList<int> shape, Action<SafetensorsWriter> write)
         {

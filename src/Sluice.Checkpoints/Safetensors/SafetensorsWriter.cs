@@ -17,10 +17,14 @@ public sealed record TensorDeclaration(string Name, DType Type, IReadOnlyList<in
     {
         get
         {
-            long bytes = Type.Size();
+            // Blocks lie along the last dimension.
+            (int elements, int bytes) = Type.Block();
+            if (elements > 1 && (Shape.Count == 0 || Shape[^1] % elements != 0))
+                throw new InvalidOperationException($"{Name}: rows of {(Shape.Count == 0 ? 1 : Shape[^1])} are not whole blocks of {elements} {Type}");
+            long count = 1;
             foreach (int dimension in Shape)
-                bytes = checked(bytes * dimension);
-            return bytes;
+                count = checked(count * dimension);
+            return checked(count / elements * bytes);
         }
     }
 }

@@ -13,7 +13,7 @@ internal static class LoadBench
 
     public static int Run(string folder, long bytes, int workers, CancellationToken cancellation)
     {
-        if (!Directory.Exists(folder))
+        if (!Directory.Exists(folder) && !File.Exists(folder))
         {
             ModelConfig config = SyntheticCheckpoint.ConfigOfSize(bytes > 0 ? bytes : DefaultBytes);
             Console.Error.WriteLine($"writing a synthetic checkpoint to {folder}");

@@ -21,9 +21,8 @@ internal sealed record SpeedRow(string What, int Tokens, double[] Seconds, doubl
 }
 
 /// <summary>Times a model's forward pass alone, without an engine: prefill of prompts and decode of one or more sequences.</summary>
-internal sealed class ModelBench(LanguageModel model, int chunk, Func<int, double>? weightBytesOfStep = null)
+internal sealed class ModelBench(LanguageModel model, ModelFootprint footprint, int chunk, Func<int, double>? weightBytesOfStep = null)
 {
-    private readonly ModelFootprint _footprint = new(model.Config);
     private readonly StepBatch _batch = new(model.MaxStepTokens);
     private readonly int[] _ids = RandomIds(model.Config.VocabularySize, 1 << 14);
 
@@ -40,9 +39,9 @@ internal sealed class ModelBench(LanguageModel model, int chunk, Func<int, doubl
                 model.Forward(_batch);
             }
         }, cancellation);
-        double multiplyAdds = _footprint.MultiplyAdds(0).Head;
+        double multiplyAdds = footprint.MultiplyAdds(0).Head;
         for (int position = 0; position < tokens; position++)
-            multiplyAdds += _footprint.MultiplyAdds(position + 1).Prompt;
+            multiplyAdds += footprint.MultiplyAdds(position + 1).Prompt;
         return new SpeedRow($"prefill {tokens}", tokens, seconds, Bytes: 0, multiplyAdds);
     }
 
@@ -74,12 +73,12 @@ internal sealed class ModelBench(LanguageModel model, int chunk, Func<int, doubl
         double kv = 0;
         for (int step = 0; step < tokens; step++)
         {
-            multiplyAdds += sequences * (double)_footprint.MultiplyAdds(context + step + 1).Decode;
-            kv += sequences * (double)(context + step) * _footprint.KvBytesPerToken(DType.F32);
+            multiplyAdds += sequences * (double)footprint.MultiplyAdds(context + step + 1).Decode;
+            kv += sequences * (double)(context + step) * footprint.KvBytesPerToken(DType.F32);
         }
 
         // Every sequence reads and writes its state; weights are read once a step, experts as far as the rows differ.
-        double states = 2.0 * sequences * (_footprint.StateBytes + _footprint.ConvStateBytes(DType.F32));
+        double states = 2.0 * sequences * (footprint.StateBytes + footprint.ConvStateBytes(DType.F32));
         double bytes = (tokens * ((weightBytesOfStep ?? WeightBytesOfStep)(sequences) + states)) + kv;
         return new SpeedRow(sequences == 1 ? "decode" : $"decode x{sequences}", sequences * tokens, seconds, bytes, multiplyAdds);
     }
@@ -91,7 +90,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk, Func<int, doubl
     private double WeightBytesOfStep(int rows)
     {
         double bytes = 0;
-        foreach (WeightGroup group in _footprint.Weights)
+        foreach (WeightGroup group in footprint.Weights)
         {
             bytes += group.Role == WeightRole.Experts
                 ? group.Bytes * (1 - Math.Pow(1 - ((double)group.ActiveBytes / group.Bytes), rows))

@@ -26,7 +26,7 @@ internal sealed class InteractiveChat(ChatRunner runner, Conversation conversati
 
     public async Task RunAsync()
     {
-        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{Path.GetFileName(session.Folder.TrimEnd(Path.DirectorySeparatorChar))}[/] on {session.BackendName}. [grey]/help lists commands.[/]");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{ModelPath.NameOf(session.Folder)}[/] on {session.BackendName}. [grey]/help lists commands.[/]");
         Console.CancelKeyPress += Interrupt;
         try
         {

@@ -52,7 +52,7 @@ internal static class BenchCommand
                 return Task.FromResult(LoadBench.Run(folder, parsed.GetValue(loadBytes), parsed.GetValue(workers), cancellation));
             TensorStore store = parsed.GetValue(config) is { } file
                 ? Dummies(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)), parsed.GetValue(weights))
-                : Checkpoint.Open(ModelFolder.Resolve(parsed.GetValue(model)));
+                : Checkpoint.Open(ModelPath.Resolve(parsed.GetValue(model)));
             using (store)
             {
                 Plan plan = new(
@@ -91,7 +91,7 @@ internal static class BenchCommand
             return MeasureCard(card, model, plan);
         Console.Error.WriteLine("measuring the machine");
         MachineLimits limits = MachineLimits.Measure(Devices.Options(plan.Threads));
-        ModelBench bench = new(model, plan.Chunk, (store as QuantisedDummies) is { } dummies ? dummies.BytesOfStep : null);
+        ModelBench bench = new(model, ModelFootprint.Of(store), plan.Chunk, (store as QuantisedDummies) is { } dummies ? dummies.BytesOfStep : null);
         List<SpeedRow> rows = [];
         foreach (int prompt in plan.Prompts)
             rows.Add(Measure($"prefill of {prompt}", profiled, () => bench.Prefill(prompt, plan.Repeats, cancellation)));

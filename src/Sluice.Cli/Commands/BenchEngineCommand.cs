@@ -43,7 +43,7 @@ internal static class BenchEngineCommand
         {
             using TensorStore store = parsed.GetValue(config) is { } file
                 ? new DummyCheckpoint(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)))
-                : Checkpoint.Open(ModelFolder.Resolve(parsed.GetValue(model)));
+                : Checkpoint.Open(ModelPath.Resolve(parsed.GetValue(model)));
             using IBackend backend = Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations));
             using LanguageModel loaded = Load(store, backend, parsed.GetValue(memory), cancellation);
             Console.WriteLine($"{backend.Name}, {ByteSize.Format(loaded.Caches.Superblocks * loaded.Caches.Geometry.SuperblockBytes)} for KV and states");
@@ -62,7 +62,7 @@ internal static class BenchEngineCommand
 
     private static LanguageModel Load(TensorStore store, IBackend backend, long memory, CancellationToken cancellation)
     {
-        long weights = new ModelFootprint(store.Config).WeightBytes;
+        long weights = ModelFootprint.Of(store).WeightBytes;
         long free = backend.AvailableBytes - weights;
         LoadDisplay display = new("loading");
         long start = Stopwatch.GetTimestamp();

@@ -28,13 +28,13 @@ internal static class BenchServerCommand
         };
         command.SetAction(async (parsed, cancellation) =>
         {
-            string folder = ModelFolder.Resolve(parsed.GetValue(model));
+            string folder = ModelPath.Resolve(parsed.GetValue(model));
             int atATime = parsed.GetValue(streams);
             await using ModelSession session = ModelSession.Load(
                 new SessionOptions { Folder = folder, Threads = parsed.GetValue(threads), Activations = parsed.GetValue(activations), Memory = parsed.GetValue(memory), Sequences = atATime }, cancellation);
             ServedModel served = new()
             {
-                Id = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar)),
+                Id = ModelPath.NameOf(folder),
                 Generator = new TextGenerator(session.Engine, Tokenizer.Load(folder), session.EndOfText),
                 Chat = ChatTemplate.Load(folder),
             };

@@ -25,7 +25,7 @@ internal static class ChatCommand
         sampling.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
-            string folder = ModelFolder.Resolve(parsed.GetValue(model));
+            string folder = ModelPath.Resolve(parsed.GetValue(model));
 
             // The tokenizer is read while weights load: both take a good part of the time to the first answer.
             Task<(Tokenizer Tokenizer, ChatTemplate Template)> text = Task.Run(() => (Tokenizer.Load(folder), ChatRunner.TemplateOf(folder)), cancellation);

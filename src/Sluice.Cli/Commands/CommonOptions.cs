@@ -8,7 +8,7 @@ namespace Sluice.Cli.Commands;
 internal static class CommonOptions
 {
     public static Option<string?> Model() =>
-        new("--model", "-m") { HelpName = "DIR", Description = "Model folder (Hugging Face layout). Default: the demonstration model that comes with the program." };
+        new("--model", "-m") { HelpName = "PATH", Description = "Model folder (Hugging Face layout) or GGUF file. Default: the demonstration model that comes with the program." };
 
     public static Option<int> Threads() => AtLeast(new("--threads", "-t") { HelpName = "N", Description = "Threads for computing. Default: one per physical core." }, 0);
 

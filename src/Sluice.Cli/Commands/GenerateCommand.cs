@@ -47,7 +47,7 @@ internal static class GenerateCommand
         });
         command.SetAction(async (parsed, cancellation) =>
         {
-            string folder = ModelFolder.Resolve(parsed.GetValue(model));
+            string folder = ModelPath.Resolve(parsed.GetValue(model));
             Tokenizer tokenizer = Tokenizer.Load(folder);
             IdPrompt[] prompts = parsed.GetValue(idsFile) is { } file
                 ? ReadPrompts(file.FullName)

@@ -18,19 +18,19 @@ internal static class InspectCommand
 
     public static Command Create()
     {
-        Argument<string?> folder = new("DIR") { Arity = ArgumentArity.ZeroOrOne, Description = "Model folder, or a config.json alone. Default: the demonstration model." };
+        Argument<string?> folder = new("PATH") { Arity = ArgumentArity.ZeroOrOne, Description = "Model folder or GGUF file, or a config.json alone. Default: the demonstration model." };
         Command command = new("inspect", "Show a model's architecture, size and memory.") { folder };
         command.SetAction(parsed =>
         {
             string? path = parsed.GetValue(folder);
-            if (path is not null && File.Exists(path))
+            if (path is not null && Path.GetExtension(path).Equals(".json", StringComparison.OrdinalIgnoreCase) && File.Exists(path))
             {
                 Print(Path.GetFullPath(path), ModelConfigReader.Read(File.ReadAllBytes(path)), null);
                 return ExitCodes.Success;
             }
 
-            using Checkpoint checkpoint = Checkpoint.Open(ModelFolder.Resolve(path));
-            Print(checkpoint.Folder, checkpoint.Config, checkpoint);
+            using Checkpoint checkpoint = Checkpoint.Open(ModelPath.Resolve(path));
+            Print(checkpoint.Location, checkpoint.Config, checkpoint);
             return ExitCodes.Success;
         });
         return command;
@@ -38,10 +38,12 @@ internal static class InspectCommand
 
     private static void Print(string name, ModelConfig config, Checkpoint? checkpoint)
     {
-        ModelFootprint footprint = new(config);
+        ModelFootprint footprint = checkpoint is null ? new(config) : ModelFootprint.Of(checkpoint);
         AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{name}[/]");
         AnsiConsole.Write(Facts(config, footprint, checkpoint));
         AnsiConsole.Write(WeightTable(footprint));
+        if (checkpoint is not null)
+            AnsiConsole.Write(TypeTable(checkpoint));
         AnsiConsole.Write(CapacityTable(config, footprint));
     }
 
@@ -59,7 +61,7 @@ internal static class InspectCommand
         if (config.IntermediateSize > 0 && config.SparseLayers.Contains(false))
             Row("dense", $"width {config.IntermediateSize}, in {config.SparseLayers.Count(sparse => !sparse)} layers");
         Row("parameters", $"{Count(footprint.Parameters)}, {Count(footprint.ActiveParameters)} active for a token");
-        Row("weights", $"{ByteSize.Format(footprint.WeightBytes)}, {ByteSize.Format(footprint.DecodeWeightBytes)} read for a decoded token");
+        Row("weights", string.Create(CultureInfo.InvariantCulture, $"{ByteSize.Format(footprint.WeightBytes)}, {8.0 * footprint.WeightBytes / footprint.Parameters:F2} bits a weight, {ByteSize.Format(footprint.DecodeWeightBytes)} read for a decoded token"));
         Row("KV cache", $"{ByteSize.Format(footprint.KvBytesPerToken(DType.F32))} a token in float32, {ByteSize.Format(footprint.KvBytesPerToken(DType.BF16))} in BF16");
         Row("state", $"{ByteSize.Format(footprint.StateBytes + footprint.ConvStateBytes(DType.F32))} a sequence, however long");
         if (checkpoint is not null)
@@ -79,6 +81,16 @@ internal static class InspectCommand
             .AddColumn("parameters", c => c.RightAligned()).AddColumn("bytes", c => c.RightAligned()).AddColumn("active", c => c.RightAligned());
         foreach (WeightGroup group in footprint.Weights)
             table.AddRow(Words(group.Role.ToString()), group.Type.ToString(), Count(group.Parameters), ByteSize.Format(group.Bytes), ByteSize.Format(group.ActiveBytes));
+        return table;
+    }
+
+    /// <summary>Tensors by the type they are stored in; experts, which files may hold one by one or together, count one by one.</summary>
+    private static Table TypeTable(Checkpoint checkpoint)
+    {
+        Table table = new Table().Border(TableBorder.Simple).AddColumn("stored as")
+            .AddColumn("tensors", c => c.RightAligned()).AddColumn("bytes", c => c.RightAligned());
+        foreach (IGrouping<string, TensorInfo> type in checkpoint.Tensors.GroupBy(tensor => tensor.TypeName, StringComparer.Ordinal).OrderByDescending(group => group.Sum(tensor => tensor.ByteLength)))
+            table.AddRow(Markup.Escape(type.Key), N(type.Count()), ByteSize.Format(type.Sum(tensor => tensor.ByteLength)));
         return table;
     }
 

@@ -40,7 +40,7 @@ internal static class ServeCommand
 
     private static SessionOptions ReadSession(Settings settings) => new()
     {
-        Folder = ModelFolder.Resolve(settings.Text("Model")),
+        Folder = ModelPath.Resolve(settings.Text("Model")),
         Device = settings.Text("Device") ?? Devices.Cpu,
         Threads = AtLeast(settings, "Threads", 0, 0),
         Activations = ReadActivations(settings),
@@ -64,7 +64,7 @@ internal static class ServeCommand
         (Tokenizer tokenizer, ChatTemplate? template) = await text;
         ServedModel served = new()
         {
-            Id = Path.GetFileName(folder.TrimEnd(Path.DirectorySeparatorChar)),
+            Id = ModelPath.NameOf(folder),
             Generator = new TextGenerator(session.Engine, tokenizer, session.EndOfText),
             Chat = template,
             Family = session.Config.ModelType,

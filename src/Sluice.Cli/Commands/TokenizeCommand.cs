@@ -27,7 +27,7 @@ internal static class TokenizeCommand
         });
         command.SetAction(parsed =>
         {
-            string folder = ModelFolder.Resolve(parsed.GetValue(model));
+            string folder = ModelPath.Resolve(parsed.GetValue(model));
             Tokenizer tokenizer = Tokenizer.Load(folder);
             int[][] ids = parsed.GetValue(messages) is { } chat
                 ? [tokenizer.Encode(Render(folder, chat.FullName))]

@@ -26,7 +26,7 @@ internal static class VerifyCommand
         Option<int> workers = CommonOptions.LoadWorkers();
         Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, device, threads, activations, workers };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(
-            ModelFolder.Resolve(parsed.GetValue(model)),
+            ModelPath.Resolve(parsed.GetValue(model)),
             parsed.GetRequiredValue(expected).FullName,
             parsed.GetValue(tolerance),
             parsed.GetValue(chunk),
@@ -66,6 +66,8 @@ internal static class VerifyCommand
 
         AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{report.Tokens} tokens on {backend}");
         AnsiConsole.Write(table);
+        if (report.NegativeLogLikelihood is { } nll)
+            AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"perplexity {Math.Exp(nll.Mean + nll.MeanDifference):F4}, expected {Math.Exp(nll.Mean):F4} ({Math.Exp(nll.MeanDifference) - 1:+0.000%;-0.000%})"));
         if (report.ArgmaxAgreement is { } agreement)
             AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"argmax agreement {agreement:P3}"));
         if (report.Hidden.Count > 0)

@@ -1,4 +1,5 @@
 using Sluice.Backends;
+using Sluice.Checkpoints;
 using Sluice.Core;
 using Sluice.Models.Loading;
 

@@ -1,4 +1,5 @@
 using Sluice.Backends;
+using Sluice.Checkpoints;
 using Sluice.Core;
 using Sluice.Models.Loading;
 
@@ -36,7 +37,7 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
         ModelConfig config = loader.Config;
         LinearAttentionConfig shape = config.LinearAttention!;
         int values = shape.ValueHeads * shape.ValueDim;
-        (MatrixSource[] projection, MatrixSource[] gates) = config.Architecture == Architecture.Qwen3Next ? ByKeyHead() : Apart();
+        (MatrixSource[] projection, MatrixSource[] gates) = config.Architecture == Architecture.Qwen3Next && !loader.Has(name + ".in_proj_qkv") ? ByKeyHead() : Apart();
 
         Pending<Matrix> input = loader.Matrix(name + ".in_proj", MatrixUse.Linear, [.. projection, .. gates]);
         Pending<Vector> conv = loader.Vector(name + ".conv1d.weight", shape.ConvChannels, 1, shape.ConvKernel);
@@ -53,7 +54,7 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
             [loader.Source(name + ".in_proj_qkvz", shape.ConvChannels + values, config.HiddenSize).SelectRows(RowOrder.QueryKeyValueGate(shape))],
             [loader.Source(name + ".in_proj_ba", 2 * shape.ValueHeads, config.HiddenSize).SelectRows(RowOrder.BetaDecay(shape))]);
 
-        // Qwen3.5 stores them apart.
+        // Qwen3.5 stores them apart, and so do GGUF files of either.
         (MatrixSource[] Projection, MatrixSource[] Gates) Apart() => (
             [loader.Source(name + ".in_proj_qkv", shape.ConvChannels, config.HiddenSize), loader.Source(name + ".in_proj_z", values, config.HiddenSize)],
             [loader.Source(name + ".in_proj_b", shape.ValueHeads, config.HiddenSize), loader.Source(name + ".in_proj_a", shape.ValueHeads, config.HiddenSize)]);

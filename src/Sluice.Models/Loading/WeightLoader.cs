@@ -15,6 +15,9 @@ internal sealed class WeightLoader(WeightPlan plan, IBackend backend, ModelConfi
     /// <summary>A stored matrix [<paramref name="rows"/>, <paramref name="columns"/>], <c>name.weight</c>.</summary>
     public MatrixSource Source(string name, int rows, int columns) => plan.Matrix(name + ".weight", rows, columns);
 
+    /// <summary>Whether the checkpoint has the matrix <c>name.weight</c>.</summary>
+    public bool Has(string name) => plan.Has(name + ".weight");
+
     /// <summary>Packs stacked parts as one matrix.</summary>
     public Pending<Matrix> Matrix(string what, MatrixUse use, params MatrixSource[] parts)
     {

@@ -8,6 +8,12 @@ namespace Sluice.Models.Verification;
 /// <param name="StandardDeviation">Of the expected numbers: what the differences are to be seen against.</param>
 public sealed record Comparison(string Name, long Count, double MaxError, double MeanError, double StandardDeviation)
 {
+    /// <summary>Mean of the expected numbers.</summary>
+    public double Mean { get; init; }
+
+    /// <summary>Mean of the computed numbers less <see cref="Mean"/>: of log-likelihoods, the logarithm of the ratio of perplexities.</summary>
+    public double MeanDifference { get; init; }
+
     /// <summary><see cref="MaxError"/> in units of <see cref="StandardDeviation"/>.</summary>
     public double RelativeMaxError => Relative(MaxError);
 
@@ -23,6 +29,7 @@ internal sealed class ComparisonBuilder(string name)
     private long _count;
     private double _maxError;
     private double _errors;
+    private double _differences;
     private double _sum;
     private double _squares;
 
@@ -39,6 +46,7 @@ internal sealed class ComparisonBuilder(string name)
             error = double.PositiveInfinity;
         _maxError = Math.Max(_maxError, error);
         _errors += error;
+        _differences += found - expected;
         _sum += expected;
         _squares += expected * expected;
         _count++;
@@ -47,6 +55,10 @@ internal sealed class ComparisonBuilder(string name)
     public Comparison Build()
     {
         double mean = _sum / _count;
-        return new Comparison(name, _count, _maxError, _errors / _count, Math.Sqrt(Math.Max(0, (_squares / _count) - (mean * mean))));
+        return new Comparison(name, _count, _maxError, _errors / _count, Math.Sqrt(Math.Max(0, (_squares / _count) - (mean * mean))))
+        {
+            Mean = mean,
+            MeanDifference = _differences / _count,
+        };
     }
 }

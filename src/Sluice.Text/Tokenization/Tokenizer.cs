@@ -1,12 +1,14 @@
 using System.Buffers;
 using System.Text;
+using Sluice.Checkpoints.Gguf;
 using Sluice.Core;
 using Sluice.Text.Tokenization;
 
 namespace Sluice.Text;
 
 /// <summary>
-/// A byte-level BPE tokenizer read from a <c>tokenizer.json</c>: the same ids and text as Hugging Face's tokenizers library gives.
+/// A byte-level BPE tokenizer read from a <c>tokenizer.json</c>, or from the metadata of a GGUF file: the same ids and text as Hugging Face's tokenizers
+/// library gives.
 /// Immutable; any number of threads may use it.
 /// </summary>
 public sealed class Tokenizer
@@ -50,23 +52,12 @@ public sealed class Tokenizer
     /// <summary>Whether Microsoft.ML.Tokenizers merges, or the file's rules need the general way.</summary>
     internal bool UsesLibrary => _pieces.UsesLibrary;
 
-    /// <summary>Reads the <c>tokenizer.json</c> of a checkpoint.</summary>
+    /// <summary>Reads a checkpoint's tokenizer: the <c>tokenizer.json</c> of a folder, or what a GGUF file says.</summary>
     /// <exception cref="TokenizerException">The file cannot be read, is malformed, or asks for what is not implemented.</exception>
-    public static Tokenizer Load(string folder)
-    {
-        string path = Path.Combine(folder, FileName);
-        try
-        {
-            var file = new FileInfo(path);
-            if (file.Exists && file.Length > TokenizerJson.MaxFileBytes)
-                throw new TokenizerException($"{path}: expected at most {TokenizerJson.MaxFileBytes} bytes, found {file.Length}");
-            return Parse(File.ReadAllBytes(path));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new TokenizerException($"{path}: {e.Message}", e);
-        }
-    }
+    /// <exception cref="CheckpointException">A GGUF file breaks its format.</exception>
+    public static Tokenizer Load(string path) => File.Exists(path)
+        ? new Tokenizer(TokenizerGguf.Read(GgufText.Read(path)))
+        : Parse(ReadFile(Path.Combine(path, FileName)));
 
     /// <summary>Reads the content of a <c>tokenizer.json</c>.</summary>
     /// <exception cref="TokenizerException">It is malformed, or asks for what is not implemented.</exception>
@@ -136,6 +127,48 @@ public sealed class Tokenizer
 
     /// <summary>Finds the id of an added token by its text, or of a vocabulary entry as the file spells it.</summary>
     public bool TryGetId(string token, out int id) => _addedIds.TryGetValue(token, out id) || _vocabulary.TryGetValue(token, out id);
+
+    /// <summary>
+    /// What a GGUF file must say for its tokenizer and chat template to be those of a checkpoint; null when a folder has no <c>tokenizer.json</c>.
+    /// </summary>
+    /// <param name="path">A folder, or a GGUF file.</param>
+    /// <param name="vocabularySize">Ids the model has.</param>
+    /// <exception cref="SluiceException">A file cannot be read or is malformed, or GGUF files cannot say what the tokenizer does.</exception>
+    public static GgufText? DescribeForGguf(string path, int vocabularySize)
+    {
+        if (File.Exists(path))
+            return GgufText.Read(path);
+        string file = Path.Combine(path, FileName);
+        if (!File.Exists(file))
+            return null;
+        TokenizerDefinition definition = TokenizerJson.Read(ReadFile(file));
+        GgufText text = TokenizerGguf.Write(definition, vocabularySize);
+        if (ChatTemplate.Load(path) is not { } chat)
+            return text;
+        Dictionary<string, int> special = new(StringComparer.Ordinal);
+        foreach (AddedToken token in definition.AddedTokens)
+        {
+            foreach ((string name, _) in chat.SpecialTokens.Where(named => named.Value == token.Content))
+                special[name] = token.Id;
+        }
+
+        return text with { ChatTemplate = chat.Source, ToolTemplate = chat.ToolUseSource, SpecialTokens = special };
+    }
+
+    private static byte[] ReadFile(string path)
+    {
+        try
+        {
+            var file = new FileInfo(path);
+            if (file.Exists && file.Length > TokenizerJson.MaxFileBytes)
+                throw new TokenizerException($"{path}: expected at most {TokenizerJson.MaxFileBytes} bytes, found {file.Length}");
+            return File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new TokenizerException($"{path}: {e.Message}", e);
+        }
+    }
 
     // An added token as it is found in text, and as it decodes.
     private string InText(AddedToken token) => token.Normalized && _composes ? Composition.Compose(token.Content) : token.Content;

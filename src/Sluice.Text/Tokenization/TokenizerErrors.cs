@@ -12,6 +12,9 @@ internal static class TokenizerErrors
     /// <summary>A problem in tokenizer.json; <paramref name="where"/> is the path to it, <c>model.vocab</c>.</summary>
     public static TokenizerException At(string where, string problem) => new($"tokenizer.json: {where}: {problem}");
 
+    /// <summary>A problem in the metadata of a GGUF file; <paramref name="where"/> is the key.</summary>
+    public static TokenizerException InGguf(string where, string problem) => new($"{where}: {problem}");
+
     /// <summary>Text that is no JSON, or JSON whose strings are no Unicode.</summary>
     public static TokenizerException InJson(Exception inner) => new($"tokenizer.json: {OnOneLine(inner.Message)}", inner);
 

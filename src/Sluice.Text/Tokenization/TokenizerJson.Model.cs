@@ -35,7 +35,7 @@ internal static partial class TokenizerJson
     }
 
     // Every byte that UTF-8 text can contain must have its token, so that there is no text without an encoding.
-    private static int[] FindBytes(Dictionary<string, int> vocabulary)
+    internal static int[] FindBytes(Dictionary<string, int> vocabulary)
     {
         int[] ids = new int[256];
         for (int value = 0; value < ids.Length; value++)

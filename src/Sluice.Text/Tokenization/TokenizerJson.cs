@@ -12,6 +12,9 @@ internal static partial class TokenizerJson
     /// <summary>Largest file accepted. The largest vocabularies in use are 35 MB.</summary>
     public const int MaxFileBytes = 64 << 20;
 
+    /// <summary>Longest text of an added token.</summary>
+    internal const int MaxAddedLength = 512;
+
     private const int MaxDepth = 32;
 
     // Ids index arrays, here and in the model, so a stray one must not reserve memory out of all proportion.
@@ -107,13 +110,12 @@ internal static partial class TokenizerJson
 
     private static AddedToken ReadAddedToken(JsonElement element, string where)
     {
-        const int maxContent = 512;
         if (element.ValueKind != JsonValueKind.Object)
             throw TokenizerErrors.At(where, "expected an object");
 
         string content = StringOf(element, "content", where);
-        if (content.Length > maxContent)
-            throw TokenizerErrors.At(where, $"expected a content of at most {maxContent} characters, found {content.Length}");
+        if (content.Length > MaxAddedLength)
+            throw TokenizerErrors.At(where, $"expected a content of at most {MaxAddedLength} characters, found {content.Length}");
         if (!element.TryGetProperty("id", out JsonElement idElement) || idElement.ValueKind != JsonValueKind.Number
             || !idElement.TryGetInt32(out int id) || id < 0 || id >= MaxIdCount)
             throw TokenizerErrors.At(where, $"expected an id from 0 to {MaxIdCount - 1}");
@@ -129,7 +131,7 @@ internal static partial class TokenizerJson
             Normalized: BooleanOf(element, "normalized", where, absent: !special));
     }
 
-    private static int CountIds(Dictionary<string, int> vocabulary, IReadOnlyList<AddedToken> addedTokens)
+    internal static int CountIds(Dictionary<string, int> vocabulary, IReadOnlyList<AddedToken> addedTokens)
     {
         int highest = vocabulary.Values.Concat(addedTokens.Select(token => token.Id)).Max();
         int tokens = vocabulary.Count + addedTokens.Count;

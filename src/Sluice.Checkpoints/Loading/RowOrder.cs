@@ -1,12 +1,12 @@
 using Sluice.Core;
 
-namespace Sluice.Models.Loading;
+namespace Sluice.Checkpoints;
 
 /// <summary>
 /// Row orders that turn a checkpoint's packing by head into one packing by kind, so that one layout runs. Each lists, for every
 /// row wanted, the stored row it is.
 /// </summary>
-internal static class RowOrder
+public static class RowOrder
 {
     /// <summary>
     /// Rows of Qwen3-Next's <c>in_proj_qkvz</c>, stored for each key head as <c>[q DK | k DK | v r*DV | z r*DV]</c>, in the order
@@ -32,6 +32,37 @@ internal static class RowOrder
     /// <c>[all queries | all gates]</c>.
     /// </summary>
     public static int[] QueryGate(AttentionConfig shape) => ByKind(shape.QueryHeads, [shape.HeadDim, shape.HeadDim]);
+
+    /// <summary>Value heads of <paramref name="width"/> rows each, stored tiled, in the order by key head.</summary>
+    internal static int[] Grouped(LinearAttentionConfig shape, int width)
+    {
+        int perKey = shape.ValueHeads / shape.KeyHeads;
+        int[] order = new int[shape.ValueHeads * width];
+        for (int head = 0; head < shape.ValueHeads; head++)
+        {
+            int tiled = (head % perKey * shape.KeyHeads) + (head / perKey);
+            for (int i = 0; i < width; i++)
+                order[(head * width) + i] = (tiled * width) + i;
+        }
+
+        return order;
+    }
+
+    /// <summary>The channels of q and k as they are, then those of v as <see cref="Grouped"/> has them.</summary>
+    internal static int[] GroupedChannels(LinearAttentionConfig shape)
+    {
+        int keys = 2 * shape.KeyHeads * shape.KeyDim;
+        return [.. Enumerable.Range(0, keys), .. Grouped(shape, shape.ValueDim).Select(row => keys + row)];
+    }
+
+    /// <summary>The reverse of an order: where each row goes.</summary>
+    internal static int[] Inverse(int[] order)
+    {
+        int[] inverse = new int[order.Length];
+        for (int i = 0; i < order.Length; i++)
+            inverse[order[i]] = i;
+        return inverse;
+    }
 
     /// <summary>Heads that each store <paramref name="widths"/> rows of several kinds, regrouped by kind.</summary>
     private static int[] ByKind(int heads, ReadOnlySpan<int> widths)
