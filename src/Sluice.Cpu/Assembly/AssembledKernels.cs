@@ -16,6 +16,7 @@ internal sealed unsafe class AssembledKernels
 
     private readonly Lock _assembling = new();
     private readonly nint[] _bfloat16 = new nint[Heights];
+    private readonly nint[] _e4m3 = new nint[Heights];
     private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
 
     private AssembledKernels(CpuFeatures features) => Features = features;
@@ -32,6 +33,10 @@ internal sealed unsafe class AssembledKernels
     /// <summary>The tile of BF16 weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
     public Tile BFloat16(int rows) =>
         new(Volatile.Read(ref _bfloat16[rows]) is not 0 and var known ? known : Assemble(ref _bfloat16[rows], new BFloat16Tile(rows)));
+
+    /// <summary>The tile of E4M3 weights, likewise.</summary>
+    public Tile E4M3(int rows) =>
+        new(Volatile.Read(ref _e4m3[rows]) is not 0 and var known ? known : Assemble(ref _e4m3[rows], new E4M3Tile(rows)));
 
     /// <summary>The tile of quantised weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
     public Tile Int8(in QuantisedFormat format, int rows)

@@ -12,28 +12,33 @@ namespace Sluice.Cpu.Assembly;
 /// float32) and with denormal numbers taken as zero. The first column of a pair lies in the upper half, so an output is one
 /// chain over the columns in order, the same for every number of rows.
 /// </remarks>
-internal sealed class BFloat16Tile(int rows) : TileAssembler
+internal class BFloat16Tile(int rows) : TileAssembler
 {
-    /// <summary>Bytes of a pair of columns in a panel.</summary>
-    private const int PairBytes = 128;
-
     /// <summary>As far as the loops in managed code fetch ahead.</summary>
     private const int Ahead = 3072;
 
-    private AssemblerRegisterZMM _low;
-    private AssemblerRegisterZMM _high;
-    private AssemblerRegisterZMM[][] _sums = [];
+    /// <summary>Bytes of a pair of columns in a panel.</summary>
+    protected virtual int PairBytes => 128;
+
+    /// <summary>Sums of each row: outputs 0..15, 16..31.</summary>
+    protected AssemblerRegisterZMM[][] Sums { get; private set; } = [];
+
+    /// <summary>A pair of columns of outputs 0..15.</summary>
+    protected AssemblerRegisterZMM Low { get; private set; }
+
+    /// <summary>A pair of columns of outputs 16..31.</summary>
+    protected AssemblerRegisterZMM High { get; private set; }
 
     protected override void Reserve()
     {
-        _sums = [.. Enumerable.Range(0, rows).Select(_ => Take(2))];
-        _low = Take();
-        _high = Take();
+        Sums = [.. Enumerable.Range(0, rows).Select(_ => Take(2))];
+        Low = Take();
+        High = Take();
     }
 
     protected override void Body()
     {
-        BeginSums(_sums);
+        Begin();
         Repeat(nameof(TileArguments.Blocks), () =>
         {
             for (int pair = 0; pair < RowPacking.BFloat16BlockPairs; pair++)
@@ -47,20 +52,30 @@ internal sealed class BFloat16Tile(int rows) : TileAssembler
             Code.add(Weights, PairBytes);
             Code.add(Rows, 4);
         });
-        StoreSums(_sums);
+        Finish();
+    }
+
+    protected virtual void Begin() => BeginSums(Sums);
+
+    protected virtual void Finish() => StoreSums(Sums);
+
+    /// <summary>Loads a pair of columns into <see cref="Low"/> and <see cref="High"/>.</summary>
+    protected virtual void LoadPair(int at)
+    {
+        Code.vmovups(Low, __zmmword_ptr[Weights + at]);
+        Code.vmovups(High, __zmmword_ptr[Weights + (at + 64)]);
     }
 
     private void Pair(int weights, int at)
     {
-        Code.prefetcht0(__byte_ptr[Weights + (weights + Ahead)]);
-        Code.prefetcht0(__byte_ptr[Weights + (weights + Ahead + 64)]);
-        Code.vmovups(_low, __zmmword_ptr[Weights + weights]);
-        Code.vmovups(_high, __zmmword_ptr[Weights + (weights + 64)]);
+        for (int line = 0; line < PairBytes; line += 64)
+            Code.prefetcht0(__byte_ptr[Weights + (weights + Ahead + line)]);
+        LoadPair(weights);
         for (int row = 0; row < rows; row++)
         {
             int from = (row * RowPacking.BFloat16RecordBytes) + at;
-            Code.vdpbf16ps(_sums[row][0], _low, __dword_bcst[Rows + from]);
-            Code.vdpbf16ps(_sums[row][1], _high, __dword_bcst[Rows + from]);
+            Code.vdpbf16ps(Sums[row][0], Low, __dword_bcst[Rows + from]);
+            Code.vdpbf16ps(Sums[row][1], High, __dword_bcst[Rows + from]);
         }
     }
 }

@@ -27,6 +27,12 @@ internal unsafe struct TileArguments
     /// <summary>Not zero when sums go on from the outputs there are.</summary>
     public nint Resumes;
 
+    /// <summary>Factors of the 32 outputs, for E4M3.</summary>
+    public float* Scales;
+
+    /// <summary>The tables of <see cref="Simd.E4M3Tables"/>, for E4M3.</summary>
+    public void* Tables;
+
     /// <summary>Where a kernel keeps the registers that Windows wants back unchanged: the stack pointer never moves.</summary>
     public fixed byte Saved[160];
 }

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using Sluice.Core;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Simd;
@@ -104,6 +105,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
     private readonly PanelProduct _f16 = new PanelProduct<T, F16Format>(RowForm.Float32);
     private readonly PanelProduct _bf16;
     private readonly PanelProduct _e4m3;
+    private readonly PanelProduct? _assembledE4M3;
     private readonly PanelProduct?[] _quantised = new PanelProduct?[(int)DType.Other + 1];
 
     /// <summary>Kernels named <paramref name="name"/>; products at <paramref name="precision"/>, as far as there are any in <paramref name="assembled"/> ones.</summary>
@@ -114,6 +116,8 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         RowForm form = precision == ActivationPrecision.Fast ? RowForm.Rounded : RowForm.Float32;
         _bf16 = features.HasFlag(CpuFeatures.Avx512BFloat16) ? new BFloat16Product(assembled!) : new PanelProduct<T, BF16Format>(form);
         _e4m3 = new PanelProduct<T, E4M3Format>(form);
+        if (features.HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported)
+            _assembledE4M3 = new E4M3Product(assembled!);
         foreach (DType type in (DType[])[DType.Q8_0, DType.Q4_0, DType.Q4_K, DType.Q5_K, DType.Q6_K])
         {
             QuantisedFormat format = QuantisedFormat.Of(type);
@@ -134,7 +138,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         DType.F32 => _f32,
         DType.F16 => _f16,
         DType.BF16 => _bf16,
-        DType.F8E4M3 => _e4m3,
+        DType.F8E4M3 => _assembledE4M3 is not null && E4M3Product.Takes(matrix) ? _assembledE4M3 : _e4m3,
         DType type => _quantised[(int)type] ?? throw new ArgumentOutOfRangeException(nameof(matrix), type, "not a type that panels hold"),
     };
 
