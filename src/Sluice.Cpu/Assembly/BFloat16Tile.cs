@@ -14,8 +14,9 @@ namespace Sluice.Cpu.Assembly;
 /// </remarks>
 internal class BFloat16Tile(int rows) : TileAssembler
 {
-    /// <summary>As far as the loops in managed code fetch ahead.</summary>
-    private const int Ahead = 3072;
+    /// <summary>Rows from which on a tile takes longer for what it reads than the hardware looks ahead.</summary>
+    private const int SlowRows = 6;
+
 
     /// <summary>Bytes of a pair of columns in a panel.</summary>
     protected virtual int PairBytes => 128;
@@ -69,7 +70,14 @@ internal class BFloat16Tile(int rows) : TileAssembler
     private void Pair(int weights, int at)
     {
         for (int line = 0; line < PairBytes; line += 64)
-            Code.prefetcht0(__byte_ptr[Weights + (weights + Ahead + line)]);
+        {
+            // Far ahead and into the second level, since the first level's few outstanding loads are the rows'.
+            if (rows >= SlowRows)
+                Code.prefetcht1(__byte_ptr[Weights + (weights + 8192 + line)]);
+            else
+                Code.prefetcht0(__byte_ptr[Weights + (weights + 3072 + line)]);
+        }
+
         LoadPair(weights);
         for (int row = 0; row < rows; row++)
         {

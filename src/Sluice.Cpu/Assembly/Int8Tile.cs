@@ -20,6 +20,7 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     private AssemblerRegisterZMM[][] _sums = [];
     private AssemblerRegisterZMM[] _weights = [];
     private AssemblerRegisterZMM[] _products = [];
+    private AssemblerRegisterZMM[] _singles = [];
     private AssemblerRegisterZMM _first;
     private AssemblerRegisterZMM _second;
     private AssemblerRegisterZMM _factor;
@@ -44,6 +45,10 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
 
         if (format.Factors == FactorKind.WithOffset)
             _offsetFactor = Take();
+
+        // Few rows leave registers for all of a superblock's factors: memory is then read strictly in order.
+        if (format.Factors == FactorKind.Single && rows <= 4)
+            _singles = Take(QuantisedFormat.Blocks);
         if (format.LowBytes != 512)
             _nibble = Take();
         if (format.HighBits > 0)
@@ -66,6 +71,8 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
                 Code.vcvtph2ps(_factor, __ymmword_ptr[Weights]);
             if (format.Factors == FactorKind.WithOffset)
                 Code.vcvtph2ps(_offsetFactor, __ymmword_ptr[Weights + 32]);
+            for (int block = 0; block < _singles.Length; block++)
+                Code.vcvtph2ps(_singles[block], __ymmword_ptr[Weights + (32 * block)]);
             for (int block = 0; block < QuantisedFormat.Blocks; block++)
                 Block(block);
             Code.add(Weights, format.SuperBytes);
@@ -118,6 +125,9 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     {
         switch (format.Factors)
         {
+            case FactorKind.Single when _singles.Length > 0:
+                _first = _singles[block];
+                break;
             case FactorKind.Single:
                 Code.vcvtph2ps(_first, __ymmword_ptr[Weights + (32 * block)]);
                 break;
@@ -172,13 +182,16 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
         }
     }
 
-    /// <summary>Fetches a block's share of the superblock that comes 4 KiB or so later.</summary>
+    /// <summary>
+    /// Fetches a block's share of what comes 8 KiB later, into the second level: a tile of several rows takes longer for a superblock than
+    /// the hardware looks ahead, and the first level's few outstanding loads are the rows'.
+    /// </summary>
     private void Prefetch(int block)
     {
+        const int Ahead = 8192;
         int lines = format.SuperBytes / 64;
-        int ahead = format.SuperBytes * (format.SuperBytes > 4096 ? 1 : 2);
         for (int line = block * lines / QuantisedFormat.Blocks; line < (block + 1) * lines / QuantisedFormat.Blocks; line++)
-            Code.prefetcht0(__byte_ptr[Weights + (ahead + (64 * line))]);
+            Code.prefetcht1(__byte_ptr[Weights + (Ahead + (64 * line))]);
     }
 
     private void Broadcast(AssemblerRegisterZMM register, uint value)
