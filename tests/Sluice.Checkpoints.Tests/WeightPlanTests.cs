@@ -115,7 +115,7 @@ public sealed class WeightPlanTests : IDisposable
         Assert.Equal([Value(10), Value(11)], MemoryMarshal.Cast<byte, float>(experts[1].Row(2, [])).ToArray());
         Assert.Throws<ArgumentOutOfRangeException>(() => experts[0].Row(3, []).Length);
         plan.MatrixStack("wrong", 2, 3, 2);
-        Assert.Equal("weights: wrong: expected F32, F16 or BF16, found I8", Assert.Throws<CheckpointException>(plan.Validate).Message);
+        Assert.Equal("weights: wrong: expected F32, F16, BF16 or a block type, found I8", Assert.Throws<CheckpointException>(plan.Validate).Message);
     }
 
     [Theory]

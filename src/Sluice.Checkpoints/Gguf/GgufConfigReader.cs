@@ -46,8 +46,12 @@ internal sealed class GgufConfigReader
             throw _metadata.Error("general.architecture", $"there is no matrix {GgufNames.Embedding}");
         LayerKind[] layers = ReadLayers(blocks - predicted);
         bool[] sparse = new bool[layers.Length];
-        for (int i = 0; i < sparse.Length; i++)
-            sparse[i] = tensors.ContainsKey($"blk.{i}.ffn_gate_exps.weight") || tensors.ContainsKey($"blk.{i}.ffn_gate_up_exps.weight");
+        foreach (string name in tensors.Keys)
+        {
+            if (GgufNames.TrySplit(name, out int block, out string rest) && block < sparse.Length && rest is "ffn_gate_exps.weight" or "ffn_gate_up_exps.weight")
+                sparse[block] = true;
+        }
+
         return new ModelConfig
         {
             Architecture = _architecture,

@@ -144,7 +144,7 @@ internal sealed class GgufTensors(ModelConfig config, GgufTensors.StoredBytes st
     /// <summary>One matrix for each expert and each of the <paramref name="parts"/> that lie one above the other.</summary>
     private void AddExperts(string prefix, TensorInfo tensor, ReadOnlySpan<string> parts)
     {
-        if (tensor.Shape.Count != 3 || tensor.Shape[1] % parts.Length != 0)
+        if (tensor.Shape.Count != 3 || tensor.Shape[0] != config.Moe?.Experts || tensor.Shape[1] % parts.Length != 0)
         {
             Add(tensor.Name, tensor);
             return;
@@ -223,6 +223,8 @@ internal sealed class GgufTensors(ModelConfig config, GgufTensors.StoredBytes st
 
     private void AddView(TensorInfo info, TensorView? view)
     {
+        if (_tensors.Count == Safetensors.SafetensorsHeader.MaxTensors)
+            throw new CheckpointException($"more than {Safetensors.SafetensorsHeader.MaxTensors} tensors, experts one by one");
         if (!_tensors.TryAdd(info.Name, new GgufTensor(info, view)))
             throw new CheckpointException($"{Printable.Quote(info.Name)} is there in two forms");
     }

@@ -56,8 +56,16 @@ public sealed class Tokenizer
     /// <exception cref="TokenizerException">The file cannot be read, is malformed, or asks for what is not implemented.</exception>
     /// <exception cref="CheckpointException">A GGUF file breaks its format.</exception>
     public static Tokenizer Load(string path) => File.Exists(path)
-        ? new Tokenizer(TokenizerGguf.Read(GgufText.Read(path)))
+        ? FromGguf(GgufText.Read(path))
         : Parse(ReadFile(Path.Combine(path, FileName)));
+
+    /// <summary>A tokenizer of what a GGUF file says.</summary>
+    /// <exception cref="TokenizerException">It contradicts itself, or asks for what is not implemented.</exception>
+    public static Tokenizer FromGguf(GgufText text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return new Tokenizer(TokenizerGguf.Read(text));
+    }
 
     /// <summary>Reads the content of a <c>tokenizer.json</c>.</summary>
     /// <exception cref="TokenizerException">It is malformed, or asks for what is not implemented.</exception>
