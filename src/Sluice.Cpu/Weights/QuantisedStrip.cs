@@ -1,5 +1,4 @@
 using System.Runtime.Intrinsics;
-using Sluice.Core;
 
 namespace Sluice.Cpu.Weights;
 
