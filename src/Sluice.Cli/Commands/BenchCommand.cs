@@ -128,9 +128,9 @@ internal static class BenchCommand
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{backend}; this machine reads {limits.ReadBytesPerSecond / 1e9:F1} GB/s and does {limits.MultiplyAddsPerSecond / 1e9:F1} G multiply-adds/s in float32, {limits.BFloat16MultiplyAddsPerSecond / 1e9:F1} in BF16, {limits.Int8MultiplyAddsPerSecond / 1e9:F1} in INT8"));
-        Table table = new Table().Border(TableBorder.Simple).AddColumn("what");
-        foreach (string column in new[] { "tokens/s", "best", "GB/s", "of read", "GMAC/s", "of F32", "of BF16", "of INT8" })
-            table.AddColumn(column, c => c.RightAligned());
+        Table table = new Table().Border(TableBorder.Simple).AddColumn("what", c => c.NoWrap());
+        foreach (string column in new[] { "tokens/s", "best", "GB/s", "of read", "GMAC/s", "F32", "BF16", "INT8" })
+            table.AddColumn(column, c => c.RightAligned().NoWrap().PadLeft(0));
         foreach (SpeedRow row in rows)
         {
             double bytes = row.Bytes / row.Best;
