@@ -35,6 +35,9 @@ public interface IBackend : IDisposable
     /// <summary>Memory of the device that is free now, bytes: for weights, activations and caches.</summary>
     long AvailableBytes { get; }
 
+    /// <summary>Whether <see cref="GatedDeltaRule"/> takes <see cref="LinearAttentionConfig.TiledValueHeads"/>.</summary>
+    bool TakesTiledValueHeads => false;
+
     // ---- memory -------------------------------------------------------------------------------------------------------
 
     /// <summary>
@@ -115,7 +118,7 @@ public interface IBackend : IDisposable
 
     /// <summary>
     /// The gated delta rule on <paramref name="mixed"/> = [all q | all k | all v] after convolution. Per value head h (key head
-    /// h / r): q and k L2-normalised (<c>x * rsqrt(sum x^2 + 1e-6)</c>), q scaled by DK^-0.5, <c>beta = sigmoid(b)</c>,
+    /// <see cref="LinearAttentionConfig.KeyHeadOf"/>): q and k L2-normalised (<c>x * rsqrt(sum x^2 + 1e-6)</c>), q scaled by DK^-0.5, <c>beta = sigmoid(b)</c>,
     /// <c>g = -exp(aLog) * softplus(a + dtBias)</c>; then for each token <c>S *= exp(g); d = beta (v - S^T k); S += k d^T; o = S^T q</c>.
     /// <paramref name="o"/> is [tokens, valueHeads * valueDim]. Reads, updates and exports the state [valueHeads, DK, DV].
     /// </summary>

@@ -29,6 +29,12 @@ public abstract class TensorStore : IDisposable
     /// </summary>
     public abstract ReadOnlySpan<byte> Bytes(TensorInfo tensor, long offset, int count, Span<byte> scratch);
 
+    /// <summary>
+    /// The same tensors with value heads in the order that files have them, which its <see cref="Config"/> says; this store itself when that is the usual one.
+    /// For backends that take either. It lives no longer than this one, and needs no disposing.
+    /// </summary>
+    public virtual TensorStore WithStoredHeads() => this;
+
     /// <summary>Throws when what the tensors are read from has changed since it was opened.</summary>
     /// <exception cref="CheckpointException">A file has been cut short.</exception>
     public virtual void CheckUnchanged()

@@ -115,6 +115,11 @@ public sealed record AttentionConfig(
 /// <param name="ConvKernel">Taps of the causal convolution.</param>
 public sealed record LinearAttentionConfig(int KeyHeads, int ValueHeads, int KeyDim, int ValueDim, int ConvKernel)
 {
+    /// <summary>
+    /// Whether value head h goes with key head h mod K, as GGUF files of Qwen3.5 have them, instead of h / (V / K): V value heads, K key heads.
+    /// </summary>
+    public bool TiledValueHeads { get; init; }
+
     /// <summary>Channels of the convolution: all q, all k, all v.</summary>
     public int ConvChannels => (2 * KeyHeads * KeyDim) + (ValueHeads * ValueDim);
 
@@ -123,6 +128,9 @@ public sealed record LinearAttentionConfig(int KeyHeads, int ValueHeads, int Key
 
     /// <summary>Elements of one layer's convolution state, [convKernel - 1, convChannels].</summary>
     public int ConvStateElements => (ConvKernel - 1) * ConvChannels;
+
+    /// <summary>The key head that a value head goes with.</summary>
+    public int KeyHeadOf(int valueHead) => TiledValueHeads ? valueHead % KeyHeads : valueHead / (ValueHeads / KeyHeads);
 }
 
 /// <summary>Mixture of experts.</summary>

@@ -70,6 +70,9 @@ public sealed class CpuBackend : IBackend
     public string Name { get; }
 
     /// <inheritdoc/>
+    public bool TakesTiledValueHeads => true;
+
+    /// <inheritdoc/>
     public long AvailableBytes => Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes);
 
     /// <summary>Threads that compute, the caller's among them.</summary>

@@ -84,6 +84,8 @@ public sealed class LanguageModel : ILanguageModel
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
+        if (backend.TakesTiledValueHeads)
+            store = store.WithStoredHeads();
         WeightPlan plan = new(store);
         ModelWeights weights = ModelWeights.Declare(plan, store, backend);
         plan.Validate();

@@ -126,8 +126,22 @@ public sealed class BlockDecodingTests
 
     private static int NonLinear(uint index) => index switch
     {
-        0 => -127, 1 => -104, 2 => -83, 3 => -65, 4 => -49, 5 => -35, 6 => -22, 7 => -10,
-        8 => 1, 9 => 13, 10 => 25, 11 => 38, 12 => 53, 13 => 69, 14 => 89, _ => 113,
+        0 => -127,
+        1 => -104,
+        2 => -83,
+        3 => -65,
+        4 => -49,
+        5 => -35,
+        6 => -22,
+        7 => -10,
+        8 => 1,
+        9 => 13,
+        10 => 25,
+        11 => 38,
+        12 => 53,
+        13 => 69,
+        14 => 89,
+        _ => 113,
     };
 
     /// <summary>OCP: sign, exponent of bias 1, one bit of mantissa; exponent 0 is subnormal.</summary>

@@ -1,7 +1,10 @@
 using System.Diagnostics;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
+using Sluice.Checkpoints;
+using Sluice.Checkpoints.Quantising;
 using Sluice.Core;
+using Sluice.Text;
 
 namespace Sluice.Extensions.AI.Tests;
 
@@ -60,6 +63,25 @@ public sealed class HostingTests
         Assert.StartsWith("CacheBytes", Assert.Throws<ConfigurationException>(() => SluiceModel.Load(new SluiceOptions { CacheBytes = 0 })).Message);
         Assert.StartsWith("MaxRunning", Assert.Throws<ConfigurationException>(() => SluiceModel.Load(new SluiceOptions { MaxRunning = 0 })).Message);
         Assert.Throws<TemplateException>(() => SluiceModel.Load(new SluiceOptions { ChatTemplate = "{% if" }));
+    }
+
+    [Fact]
+    public async Task A_GGUF_file_is_a_model_too()
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"sluice-{Guid.NewGuid():n}.gguf");
+        try
+        {
+            using (var checkpoint = Checkpoint.Open(SluiceModel.DemoFolder))
+                GgufQuantiser.Write(checkpoint, file, GgufMix.Q8_0, Tokenizer.DescribeForGguf(SluiceModel.DemoFolder, checkpoint.Config.VocabularySize));
+            await using SluiceModel model = SluiceModel.Load(new SluiceOptions { ModelFolder = file, CacheBytes = 64 << 20 });
+            Assert.Equal(Path.GetFileNameWithoutExtension(file), model.Id);
+            using SluiceChatClient client = new(model);
+            Assert.Equal("Returns the path of the current user's temporary folder.", (await client.GetResponseAsync("What does Path.GetTempPath do?", DemoModel.Greedy())).Text);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
     }
 
     [Fact]

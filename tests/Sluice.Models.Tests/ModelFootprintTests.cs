@@ -91,6 +91,30 @@ public sealed class ModelFootprintTests
         Assert.Equal(work.Prompt + work.Head, work.Decode);
     }
 
+    /// <summary>Out of the tensors instead of the configuration: the same where both know, and what is stored where only they do.</summary>
+    [Theory]
+    [MemberData(nameof(Checkpoints))]
+    public void Stored_types_count_where_they_are_known(string folder)
+    {
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        ModelFootprint declared = new(checkpoint.Config);
+        var stored = ModelFootprint.Of(checkpoint);
+        Assert.Equal(declared.Weights.OrderBy(group => group.Role), stored.Weights.OrderBy(group => group.Role));
+        Assert.Equal((declared.Parameters, declared.ActiveParameters, declared.DecodeWeightBytes), (stored.Parameters, stored.ActiveParameters, stored.DecodeWeightBytes));
+        Assert.Equal(declared.MultiplyAdds(100), stored.MultiplyAdds(100));
+
+        using TemporaryFolder quantised = new();
+        GgufQuantiser.Write(checkpoint, quantised.At("x.gguf"), GgufMix.Q8_0);
+        using Checkpoint file = Checkpoint.Open(quantised.At("x.gguf"));
+        var small = ModelFootprint.Of(file);
+        Assert.Equal(declared.Parameters, small.Parameters);
+        Assert.Equal(declared.MultiplyAdds(100), small.MultiplyAdds(100));
+        Assert.Equal(file.Tensors.Where(t => !t.Name.StartsWith("mtp.", StringComparison.Ordinal)).Sum(t => t.ByteLength), small.WeightBytes);
+        WeightGroup experts = small.Weights.FirstOrDefault(group => group.Role == WeightRole.Experts, small.Weights[0]);
+        Assert.Equal(DType.Q8_0, experts.Type);
+        Assert.Equal(experts.Parameters / 32 * 34, experts.Bytes);
+    }
+
     private static void Check(Checkpoint checkpoint)
     {
         ModelFootprint footprint = new(checkpoint.Config);

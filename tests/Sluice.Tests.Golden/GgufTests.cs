@@ -1,6 +1,7 @@
 using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Checkpoints.Quantising;
+using Sluice.Core;
 using Sluice.Models;
 using Sluice.Models.Verification;
 using Sluice.Testing;
@@ -44,6 +45,23 @@ public sealed class GgufTests(ITestOutputHelper output)
         Assert.True(report.Passes(Tolerance));
     }
 
+    /// <summary>For devices that want value heads grouped by key head, where files have them tiled.</summary>
+    [Theory]
+    [InlineData("qwen35-dense")]
+    [InlineData("qwen35-moe")]
+    public void Heads_go_back_to_their_groups(string name)
+    {
+        using TemporaryFolder folder = new();
+        using var checkpoint = Checkpoint.Open(Write(TestData.At("random", name), folder, GgufMix.F32));
+        Assert.NotSame(checkpoint, checkpoint.WithStoredHeads());
+        Assert.False(checkpoint.Config.LinearAttention!.TiledValueHeads);
+        Assert.True(checkpoint.WithStoredHeads().Config.LinearAttention!.TiledValueHeads);
+        ExpectedOutputs expected = ExpectedOutputs.Read(TestData.At("random", name, "expected.safetensors"), checkpoint.Config);
+        using IBackend backend = GoldenBackends.Create(GoldenBackends.Cpu);
+        using var model = LanguageModel.Load(new GroupedHeads(checkpoint), backend, expected.Options(chunk: 64));
+        Assert.True(Verifier.Run(model, expected).Passes(Tolerance));
+    }
+
     /// <summary>Perplexity over 2,348 tokens, against that of the BF16 weights.</summary>
     [Theory]
     [InlineData(GgufMix.BF16, 0.0001)]
@@ -63,6 +81,20 @@ public sealed class GgufTests(ITestOutputHelper output)
         output.WriteLine(
             $"{mix}: {new FileInfo(file).Length} bytes, perplexity {Math.Exp(nll.Mean + nll.MeanDifference):f5}, {Math.Exp(nll.MeanDifference) - 1:p3} from {Math.Exp(nll.Mean):f5}, argmax {report.ArgmaxAgreement:p2}");
         Assert.InRange(Math.Exp(nll.MeanDifference), 1 - allowed, 1 + allowed);
+    }
+
+    /// <summary>A checkpoint that has no other order of heads to offer.</summary>
+    private sealed class GroupedHeads(Checkpoint checkpoint) : TensorStore
+    {
+        public override ModelConfig Config => checkpoint.Config;
+
+        public override IReadOnlyCollection<string> Names => checkpoint.Names;
+
+        public override bool Has(string name) => checkpoint.Has(name);
+
+        public override TensorInfo? Find(string name, ReadOnlySpan<int> expectedShape, DType expectedType) => checkpoint.Find(name);
+
+        public override ReadOnlySpan<byte> Bytes(TensorInfo tensor, long offset, int count, Span<byte> scratch) => checkpoint.Bytes(tensor, offset, count, scratch);
     }
 
     private static string Write(string source, TemporaryFolder folder, GgufMix mix)

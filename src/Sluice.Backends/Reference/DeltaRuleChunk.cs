@@ -20,7 +20,7 @@ internal sealed class DeltaRuleChunk(LinearAttentionConfig shape, int tokens)
     public void Read(
         int head, int first, ReadOnlySpan<float> mixed, ReadOnlySpan<float> b, ReadOnlySpan<float> a, ReadOnlySpan<float> aLog, ReadOnlySpan<float> dtBias)
     {
-        int keyHead = head / (shape.ValueHeads / shape.KeyHeads);
+        int keyHead = shape.KeyHeadOf(head);
         float[] q = new float[shape.KeyDim];
         float[] k = new float[shape.KeyDim];
         double sum = 0;

@@ -108,7 +108,7 @@ public static class GatedDeltaRule
         Span<float> d = new float[valueDim];
         for (int head = 0; head < shape.ValueHeads; head++)
         {
-            int keyHead = head / (shape.ValueHeads / shape.KeyHeads);
+            int keyHead = shape.KeyHeadOf(head);
             L2Normalise(mixed.Slice(keyHead * keyDim, keyDim), 1f / MathF.Sqrt(keyDim), q);
             L2Normalise(mixed.Slice((shape.KeyHeads + keyHead) * keyDim, keyDim), 1f, k);
             ReadOnlySpan<float> v = mixed.Slice((2 * shape.KeyHeads * keyDim) + (head * valueDim), valueDim);

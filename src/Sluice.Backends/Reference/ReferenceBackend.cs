@@ -12,6 +12,9 @@ public sealed class ReferenceBackend : IBackend
     public string Name => "reference (scalar)";
 
     /// <inheritdoc/>
+    public bool TakesTiledValueHeads => true;
+
+    /// <inheritdoc/>
     public long AvailableBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
     /// <inheritdoc/>

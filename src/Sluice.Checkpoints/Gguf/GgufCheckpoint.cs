@@ -79,9 +79,20 @@ internal sealed class GgufCheckpoint : Checkpoint
     /// <inheritdoc/>
     public override ReadOnlySpan<byte> Bytes(TensorInfo tensor, long offset, int count, Span<byte> scratch)
     {
-        CheckRange(tensor, offset, count);
-        return _tensors[tensor.Name].View is { } view ? view.Bytes(offset, count, scratch) : Stored(tensor.Shard, tensor.Offset + offset, count);
+        ArgumentNullException.ThrowIfNull(tensor);
+        return Bytes(_tensors[tensor.Name], offset, count, scratch);
     }
+
+    private ReadOnlySpan<byte> Bytes(GgufTensor tensor, long offset, int count, Span<byte> scratch)
+    {
+        CheckRange(tensor.Info, offset, count);
+        return tensor.View is { } view ? view.Bytes(offset, count, scratch) : Stored(tensor.Info.Shard, tensor.Info.Offset + offset, count);
+    }
+
+    /// <inheritdoc/>
+    public override TensorStore WithStoredHeads() => Config is { Architecture: Architecture.Qwen35 or Architecture.Qwen35Moe, LinearAttention: { } linear }
+        ? new StoredHeads(this, Config with { LinearAttention = linear with { TiledValueHeads = true } })
+        : this;
 
     private static GgufMetadata ReadFile(string path, List<MappedFile> files, Dictionary<string, TensorInfo> stored)
     {
@@ -116,5 +127,25 @@ internal sealed class GgufCheckpoint : Checkpoint
             MinP = Number(GgufKeys.MinP, 0, 1),
             RepetitionPenalty = Number(GgufKeys.RepetitionPenalty, 1e-6, 1e6),
         };
+    }
+
+    /// <summary>The same files, heads as they lie.</summary>
+    private sealed class StoredHeads(GgufCheckpoint checkpoint, ModelConfig config) : TensorStore
+    {
+        private readonly Dictionary<string, GgufTensor> _tensors = new GgufTensors(config, checkpoint.Stored).Translate(checkpoint.StoredTensors.Values);
+
+        public override ModelConfig Config => config;
+
+        public override IReadOnlyCollection<string> Names => _tensors.Keys;
+
+        public override bool Has(string name) => _tensors.ContainsKey(name);
+
+        public override TensorInfo? Find(string name, ReadOnlySpan<int> expectedShape, DType expectedType) =>
+            _tensors.TryGetValue(name, out GgufTensor tensor) ? tensor.Info : null;
+
+        public override ReadOnlySpan<byte> Bytes(TensorInfo tensor, long offset, int count, Span<byte> scratch) =>
+            checkpoint.Bytes(_tensors[tensor.Name], offset, count, scratch);
+
+        public override void CheckUnchanged() => checkpoint.CheckUnchanged();
     }
 }

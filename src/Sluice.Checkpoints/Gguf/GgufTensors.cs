@@ -17,7 +17,8 @@ internal readonly record struct GgufTensor(TensorInfo Info, TensorView? View);
 /// <item>qwen35 and qwen35moe have all that belongs to value heads in another order: value head v = k r + j of key head k (r value heads to a key head)
 /// lies at j K + k of K key heads, so that a broadcast over key heads meets it.</item>
 /// </list>
-/// Nothing is copied: rows are looked up where they lie.
+/// Nothing is copied: rows are looked up where they lie. Where the configuration has <see cref="LinearAttentionConfig.TiledValueHeads"/>, the last is left as
+/// it is.
 /// </summary>
 internal sealed class GgufTensors(ModelConfig config, GgufTensors.StoredBytes stored)
 {
@@ -28,7 +29,7 @@ internal sealed class GgufTensors(ModelConfig config, GgufTensors.StoredBytes st
 
     private LinearAttentionConfig? Linear => config.LinearAttention;
 
-    private bool TiledHeads => config.Architecture is Architecture.Qwen35 or Architecture.Qwen35Moe && Linear is { } shape && shape.KeyHeads != shape.ValueHeads;
+    private bool TiledHeads => config.Architecture is Architecture.Qwen35 or Architecture.Qwen35Moe && Linear is { TiledValueHeads: false } shape && shape.KeyHeads != shape.ValueHeads;
 
     private bool PlainNorms => config.Architecture is Architecture.Qwen3 or Architecture.Qwen3Moe;
 

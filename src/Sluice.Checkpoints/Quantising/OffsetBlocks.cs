@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Quantising;
@@ -12,6 +13,7 @@ internal static class OffsetBlocks
     private const int Groups = 8;
     private const int GroupSize = 32;
     private const int LargestSixBits = 63;
+    private const int Lanes = 8;
 
     internal static void Encode(DType type, ReadOnlySpan<float> values, Span<byte> stored)
     {
@@ -85,17 +87,18 @@ internal static class OffsetBlocks
         for (int attempt = 0; attempt <= tries; attempt++)
         {
             float inverse = (highest + first + (0.1f * attempt)) / (largest - lowest);
-            float sumQ = 0;
-            float sumQQ = 0;
-            float sumQX = 0;
-            for (int i = 0; i < GroupSize; i++)
+            Vector256<float> sumsQ = default;
+            Vector256<float> sumsQQ = default;
+            Vector256<float> sumsQX = default;
+            for (int i = 0; i < GroupSize; i += Lanes)
             {
-                float q = Math.Clamp(MathF.Round((x[i] - lowest) * inverse), 0, highest);
-                sumQ += weights[i] * q;
-                sumQQ += weights[i] * q * q;
-                sumQX += weights[i] * q * x[i];
+                Vector256<float> weighted = Steps(x, i, lowest, inverse, highest) * Vector256.Create(weights[i..]);
+                sumsQ += weighted;
+                sumsQQ += weighted * Steps(x, i, lowest, inverse, highest);
+                sumsQX += weighted * Vector256.Create(x[i..]);
             }
 
+            (float sumQ, float sumQQ, float sumQX) = (Vector256.Sum(sumsQ), Vector256.Sum(sumsQQ), Vector256.Sum(sumsQX));
             float determinant = (sumW * sumQQ) - (sumQ * sumQ);
             if (determinant <= 0)
                 continue;
@@ -114,16 +117,19 @@ internal static class OffsetBlocks
     private static float Error(
         ReadOnlySpan<float> x, ReadOnlySpan<float> weights, float lowest, float inverse, int highest, float factor, float offset)
     {
-        float error = 0;
-        for (int i = 0; i < GroupSize; i++)
+        Vector256<float> error = default;
+        for (int i = 0; i < GroupSize; i += Lanes)
         {
-            float q = Math.Clamp(MathF.Round((x[i] - lowest) * inverse), 0, highest);
-            float difference = (factor * q) - offset - x[i];
-            error += weights[i] * difference * difference;
+            Vector256<float> difference = (Steps(x, i, lowest, inverse, highest) * factor) - Vector256.Create(offset) - Vector256.Create(x[i..]);
+            error += Vector256.Create(weights[i..]) * difference * difference;
         }
 
-        return error;
+        return Vector256.Sum(error);
     }
+
+    /// <summary>The steps, of <c>1 / inverse</c> each, that eight elements lie above the lowest, rounded and clipped.</summary>
+    private static Vector256<float> Steps(ReadOnlySpan<float> x, int first, float lowest, float inverse, int highest) => Vector256.Clamp(
+        Vector256.Round((Vector256.Create(x[first..]) - Vector256.Create(lowest)) * inverse), Vector256<float>.Zero, Vector256.Create((float)highest));
 
     private static int SixBits(float value, float largest) =>
         largest == 0 ? 0 : (int)Math.Clamp(MathF.Round(value * LargestSixBits / largest), 0, LargestSixBits);

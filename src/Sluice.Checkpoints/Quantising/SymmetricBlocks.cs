@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 
 namespace Sluice.Checkpoints.Quantising;
 
@@ -11,6 +12,7 @@ internal static class SymmetricBlocks
     private const int Groups = 16;
     private const int GroupSize = 16;
     private const int Steps = 32;
+    private const int Lanes = 8;
 
     /// <summary>How far the search goes to either side of "the widest element takes step -32", in tenths of a step.</summary>
     private const int Reach = 9;
@@ -63,18 +65,21 @@ internal static class SymmetricBlocks
         for (int tenths = -Reach; tenths <= Reach; tenths++)
         {
             float inverse = -(Steps + (0.1f * tenths)) / widest;
-            float sumXQ = 0;
-            float sumQQ = 0;
-            foreach (float value in x)
+            Vector256<float> sumsXQ = default;
+            Vector256<float> sumsQQ = default;
+            for (int i = 0; i < GroupSize; i += Lanes)
             {
                 // Relative to the widest, or squares of small weights would vanish.
-                float relative = value / widest;
-                float q = Math.Clamp(MathF.Round(value * inverse), -Steps, Steps - 1);
-                sumXQ += relative * relative * relative * q;
-                sumQQ += relative * relative * q * q;
+                Vector256<float> value = Vector256.Create(x[i..]);
+                Vector256<float> relative = value / widest;
+                Vector256<float> q = Vector256.Clamp(Vector256.Round(value * inverse), Vector256.Create(-(float)Steps), Vector256.Create(Steps - 1f));
+                sumsXQ += relative * relative * relative * q;
+                sumsQQ += relative * relative * q * q;
             }
 
             // What is left of sum w x^2 is least where this is most.
+            float sumXQ = Vector256.Sum(sumsXQ);
+            float sumQQ = Vector256.Sum(sumsQQ);
             float explained = sumXQ * sumXQ / sumQQ;
             if (explained > mostExplained)
                 (mostExplained, best) = (explained, widest * sumXQ / sumQQ);

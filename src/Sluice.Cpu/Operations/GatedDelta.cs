@@ -88,7 +88,7 @@ internal sealed unsafe class GatedDelta(WorkerPool pool, KernelSet kernels) : Pa
     {
         if (tokens == 0)
             return;
-        int keyHead = head / (_shape.ValueHeads / _shape.KeyHeads);
+        int keyHead = _shape.KeyHeadOf(head);
         int column = (head * _shape.ValueDim) + (strip * CpuStateCache.StripWidth);
         kernels.DeltaRule(
             state, _shape.KeyDim,

@@ -85,6 +85,16 @@ public sealed class GgufConventionTests : IDisposable
         Assert.Equal([0f, 1f, 10f, 11f], taps[..4]);
         Assert.Equal([120f, 121f, 130f, 131f, 100f, 101f], taps[20..26]);
         Assert.Equal([0f, 1f, 4f, 5f, 2f, 3f, 6f, 7f, 10f, 11f, 14f], Values(model, name + "out_proj.weight")[..11]);
+
+        // For a backend that takes them as they lie, nothing moves, and the key heads are said to alternate.
+        TensorStore stored = model.WithStoredHeads();
+        Assert.Equal([0, 1, 0, 1], Enumerable.Range(0, 4).Select(stored.Config.LinearAttention!.KeyHeadOf));
+        Assert.Equal([0, 0, 1, 1], Enumerable.Range(0, 4).Select(model.Config.LinearAttention!.KeyHeadOf));
+        Assert.Equal(model.Names.Order(StringComparer.Ordinal), stored.Names.Order(StringComparer.Ordinal));
+        TensorInfo outProj = stored.Find(name + "out_proj.weight", [], DType.F32)!;
+        float[] columns = new float[32];
+        StoredNumbers.Decode(DType.F32, stored.Bytes(outProj, 0, 128, []), columns);
+        Assert.Equal(TinyGguf.Counting(4, 8), columns);
     }
 
     [Fact]
