@@ -20,9 +20,9 @@ internal static class Devices
     /// <summary>Opens a device by its name.</summary>
     /// <exception cref="ConfigurationException">There is no such kind.</exception>
     /// <exception cref="BackendException">It is not there or cannot be used; the message says why.</exception>
-    public static IBackend Open(string name, int threads = 0) => name switch
+    public static IBackend Open(string name, int threads = 0, ActivationPrecision activations = ActivationPrecision.Fast) => name switch
     {
-        Cpu => new CpuBackend(Options(threads)),
+        Cpu => new CpuBackend(Options(threads, activations)),
         Reference => new ReferenceBackend(),
         Cuda => CudaBackend.Open(),
         _ when CardOf(name) is { } card => CudaBackend.Open(card),
@@ -30,7 +30,8 @@ internal static class Devices
     };
 
     /// <summary>How to use the processor; 0 threads for its default.</summary>
-    public static CpuOptions Options(int threads) => new() { Threads = threads > 0 ? threads : null };
+    public static CpuOptions Options(int threads, ActivationPrecision activations = ActivationPrecision.Fast) =>
+        new() { Threads = threads > 0 ? threads : null, Activations = activations };
 
     private static int? CardOf(string name) =>
         name.StartsWith(Cuda + ":", StringComparison.Ordinal)

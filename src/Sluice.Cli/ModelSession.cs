@@ -3,6 +3,7 @@ using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Cli.Terminal;
 using Sluice.Core;
+using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Models;
 
@@ -17,6 +18,8 @@ internal sealed record SessionOptions
     public string Device { get; init; } = Devices.Cpu;
 
     public int Threads { get; init; }
+
+    public ActivationPrecision Activations { get; init; }
 
     public int LoadWorkers { get; init; }
 
@@ -59,7 +62,7 @@ internal sealed class ModelSession : IAsyncDisposable
     public static ModelSession Load(SessionOptions options, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(options.Folder);
-        IBackend backend = Devices.Open(options.Device, options.Threads);
+        IBackend backend = Devices.Open(options.Device, options.Threads, options.Activations);
         try
         {
             long free = backend.AvailableBytes - LanguageModel.WeightBytes(checkpoint, backend);

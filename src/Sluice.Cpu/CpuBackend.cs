@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Sluice.Backends;
 using Sluice.Core;
+using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
 using Sluice.Cpu.Memory;
 using Sluice.Cpu.Operations;
@@ -11,7 +12,7 @@ using Sluice.Memory;
 namespace Sluice.Cpu;
 
 /// <summary>
-/// The processor's SIMD units: float32 activations, weights as stored, packed once at load. A row's result is bitwise the same whatever
+/// The processor's SIMD units: activations in float32, rounded for products (<see cref="ActivationPrecision"/>), weights packed once at load. A row's result is bitwise the same whatever
 /// else is in its batch, however its prompt is cut into chunks, and on however many threads; it is also the same with AVX2, AVX-512 and
 /// NEON.
 /// </summary>
@@ -20,6 +21,7 @@ public sealed class CpuBackend : IBackend
     private readonly WorkerPool _pool;
     private readonly Arena _arena = new("weights and activations");
     private readonly StepRows _rows = new();
+    private readonly ActivationPrecision _precision;
     private readonly Embed _embed;
     private readonly AddNorm _addNorm;
     private readonly Linear _linear;
@@ -37,7 +39,7 @@ public sealed class CpuBackend : IBackend
     /// <exception cref="BackendException">The processor, or the process's configuration, offers no vectors.</exception>
     /// <exception cref="ConfigurationException">An option is out of range.</exception>
     public CpuBackend(CpuOptions options)
-        : this(options, KernelSet.Required())
+        : this(options, KernelSet.Required((options ?? throw new ArgumentNullException(nameof(options))).Activations))
     {
     }
 
@@ -47,7 +49,9 @@ public sealed class CpuBackend : IBackend
         ArgumentNullException.ThrowIfNull(options);
         int threads = options.ResolveThreads();
         _pool = new WorkerPool(threads);
-        Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {threads} thread{(threads == 1 ? "" : "s")})");
+        string refusal = kernels.Precision == ActivationPrecision.Fast && AssembledKernels.Refusal is { } why ? $"without BF16 and VNNI: {why}, " : "";
+        Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {refusal}{threads} thread{(threads == 1 ? "" : "s")})");
+        _precision = kernels.Precision;
         _embed = new Embed(_pool);
         _addNorm = new AddNorm(_pool, kernels);
         _linear = new Linear(_pool, kernels);
@@ -81,10 +85,10 @@ public sealed class CpuBackend : IBackend
     public Routing AllocateRouting(int rows, int topK) => new CpuRouting(_arena, rows, topK);
 
     /// <inheritdoc/>
-    public Matrix LoadMatrix(MatrixUse use, params IReadOnlyList<MatrixSource> parts) => CpuMatrix.Load(use, parts, _arena);
+    public Matrix LoadMatrix(MatrixUse use, params IReadOnlyList<MatrixSource> parts) => CpuMatrix.Load(use, parts, _arena, _precision);
 
     /// <inheritdoc/>
-    public ExpertWeights LoadExperts(IReadOnlyList<ExpertSource> experts) => CpuExperts.Load(experts, _arena);
+    public ExpertWeights LoadExperts(IReadOnlyList<ExpertSource> experts) => CpuExperts.Load(experts, _arena, _precision);
 
     /// <inheritdoc/>
     public Vector LoadVector(ReadOnlySpan<float> values) => new CpuVector(_arena, values);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Sluice.Core;
+using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
 using Sluice.Cpu.Threading;
 using Sluice.Memory;
@@ -10,7 +11,10 @@ namespace Sluice.Cpu;
 /// <param name="Threads">Threads that were measured together.</param>
 /// <param name="ReadBytesPerSecond">Reading memory that no cache holds, in huge pages where there are any.</param>
 /// <param name="MultiplyAddsPerSecond">Float32 multiply-adds, each counted once, in registers alone.</param>
-public sealed record MachineLimits(int Threads, double ReadBytesPerSecond, double MultiplyAddsPerSecond)
+/// <param name="BFloat16MultiplyAddsPerSecond">The same in BF16 with float32 sums; 0 where there are no instructions for it, or they are disabled.</param>
+/// <param name="Int8MultiplyAddsPerSecond">The same in INT8 with int32 sums, likewise.</param>
+public sealed record MachineLimits(
+    int Threads, double ReadBytesPerSecond, double MultiplyAddsPerSecond, double BFloat16MultiplyAddsPerSecond, double Int8MultiplyAddsPerSecond)
 {
     private const long BufferBytes = 512L << 20;
     private const int SliceBytes = 1 << 20;
@@ -26,8 +30,10 @@ public sealed record MachineLimits(int Threads, double ReadBytesPerSecond, doubl
         ArgumentNullException.ThrowIfNull(options);
         KernelSet kernels = KernelSet.Required();
         using WorkerPool pool = new(options.ResolveThreads());
-        TimeSpan half = (duration ?? TimeSpan.FromSeconds(1)) / 2;
-        return new MachineLimits(pool.Threads, ReadRate(pool, kernels, half), MultiplyAddRate(pool, kernels, half));
+        TimeSpan part = (duration ?? TimeSpan.FromSeconds(1)) / 4;
+        return new MachineLimits(
+            pool.Threads, ReadRate(pool, kernels, part), MultiplyAddRate(pool, kernels, part),
+            AssembledRate(pool, CpuFeatures.Avx512BFloat16, part), AssembledRate(pool, CpuFeatures.Avx512Vnni, part));
     }
 
     private static unsafe double ReadRate(WorkerPool pool, KernelSet kernels, TimeSpan duration)
@@ -43,6 +49,14 @@ public sealed record MachineLimits(int Threads, double ReadBytesPerSecond, doubl
         // Several items for each thread, so that one that begins late does less, not later.
         int items = 16 * pool.Threads;
         return items * kernels.MultiplyAdds(Rounds, out _) / Shortest(pool, new MultiplyAddWork(kernels), items, duration);
+    }
+
+    private static double AssembledRate(WorkerPool pool, CpuFeatures feature, TimeSpan duration)
+    {
+        if (AssembledKernels.Shared is not { } kernels || !kernels.Features.HasFlag(feature))
+            return 0;
+        int items = 16 * pool.Threads;
+        return items * Rounds * PeakLoop.MultiplyAddsOf(feature) / Shortest(pool, new AssembledWork(AssembledKernels.Peak(feature)), items, duration);
     }
 
     private static double Shortest(WorkerPool pool, ParallelWork work, int items, TimeSpan duration)
@@ -64,6 +78,15 @@ public sealed record MachineLimits(int Threads, double ReadBytesPerSecond, doubl
         public float* Data => data;
 
         public override void Execute(int item, int thread) => kernels.Sum(data + (item * (long)(SliceBytes / sizeof(float))), SliceBytes / sizeof(float));
+    }
+
+    private sealed unsafe class AssembledWork(AssembledKernels.Tile loop) : ParallelWork
+    {
+        public override void Execute(int item, int thread)
+        {
+            TileArguments arguments = new() { Blocks = Rounds };
+            loop.Run(&arguments);
+        }
     }
 
     private sealed class MultiplyAddWork(KernelSet kernels) : ParallelWork

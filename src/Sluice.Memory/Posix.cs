@@ -7,6 +7,7 @@ internal static unsafe partial class Posix
 {
     internal const int ProtRead = 1;
     internal const int ProtWrite = 2;
+    internal const int ProtExecute = 4;
     internal const int MapPrivate = 0x02;
     internal const int MapAnonymous = 0x20;
     internal const int AdviseSequential = 2;
@@ -23,6 +24,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     internal static partial void* Map(void* address, nuint length, int protection, int flags, int file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
+    internal static partial int Protect(void* address, nuint length, int protection);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     internal static partial int Unmap(void* address, nuint length);

@@ -141,7 +141,20 @@ public sealed class CommandTests
         ProgramRun run = await SluiceProgram.RunAsync("bench", "--prompt-tokens", "64", "--decode-tokens", "4", "--repeats", "1");
         Assert.Equal(0, run.ExitCode);
         Assert.Contains("prefill 64", run.Output, StringComparison.Ordinal);
-        Assert.Contains("of bandwidth", run.Output, StringComparison.Ordinal);
+        Assert.Contains("of read", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task BenchMakesUpQuantisedWeightsAndProfilesThem()
+    {
+        string config = Path.Combine(RepositoryRoot(), "bench", "configs", "mini.json");
+        ProgramRun run = await SluiceProgram.RunAsync(
+            "bench", "--config", config, "--dummy-weights", "--weights", "q4_k_m", "--profile", "--prompt-tokens", "20", "--decode-tokens", "2", "--repeats", "1");
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("GatedDeltaRule", run.Output, StringComparison.Ordinal);
+        Assert.Contains("prefill 20", run.Output, StringComparison.Ordinal);
+        run = await SluiceProgram.RunAsync("bench", "--weights", "q4_k_m");
+        Assert.NotEqual(0, run.ExitCode);
     }
 
     [Fact]

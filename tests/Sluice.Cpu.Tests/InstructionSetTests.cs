@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using Sluice.Core;
+using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
 
 namespace Sluice.Cpu.Tests;
@@ -21,7 +22,20 @@ public sealed class InstructionSetTests
         (string without, string other) = await DigestOfChild([("DOTNET_EnableAVX512", "0")]);
         Assert.Equal("AVX2", other);
         Assert.Equal(here, without);
-        Assert.Equal(KernelSet.Best()!.Name, name);
+        Assert.Equal(KernelSet.Best(ActivationPrecision.Fast)!.Name, name);
+    }
+
+    [Theory]
+    [InlineData("assembly", "AVX-512")]
+    [InlineData("avx512bf16", "AVX-512 VNNI")]
+    [InlineData("avx512vnni", "AVX-512 BF16")]
+    public async Task Without_assembled_kernels_the_bits_are_the_same(string disabled, string expectedName)
+    {
+        Assert.SkipUnless(CpuFeatureDetection.Detect() == CpuFeatures.All, "this processor has nothing to switch off");
+        (string here, _) = await DigestOfChild([]);
+        (string without, string name) = await DigestOfChild([(CpuFeatureDetection.DisableVariable, disabled)]);
+        Assert.Equal(expectedName, name);
+        Assert.Equal(here, without);
     }
 
     [Fact]
@@ -46,7 +60,7 @@ public sealed class InstructionSetTests
         if (Vector128.IsHardwareAccelerated)
         {
             using CpuBackend backend = new(new CpuOptions { Threads = 2 });
-            Assert.Equal($"cpu ({KernelSet.Best()!.Name}, 2 threads)", backend.Name);
+            Assert.Equal($"cpu ({KernelSet.Best(ActivationPrecision.Fast)!.Name}, 2 threads)", backend.Name);
             return;
         }
 

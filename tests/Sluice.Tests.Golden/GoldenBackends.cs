@@ -23,7 +23,7 @@ internal static class GoldenBackends
     public static IBackend Create(string name) => name switch
     {
         Scalar => new ReferenceBackend(),
-        Cpu => new CpuBackend(new CpuOptions { Threads = 2 }),
+        Cpu => new CpuBackend(new CpuOptions { Threads = 2, Activations = ActivationPrecision.Float32 }),
         Card => CudaBackend.Open(),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such backend"),
     };

@@ -15,16 +15,14 @@ internal sealed record SpeedRow(string What, int Tokens, double[] Seconds, doubl
 {
     public double Median => Seconds[Seconds.Length / 2];
 
-    public double TokensPerSecond => Tokens / Median;
+    public double Best => Seconds[0];
 
-    /// <summary>Half the distance between slowest and fastest repetition, as a fraction of the median.</summary>
-    public double Spread => (Seconds[^1] - Seconds[0]) / 2 / Median;
+    public double TokensPerSecond => Tokens / Median;
 }
 
 /// <summary>Times a model's forward pass alone, without an engine: prefill of prompts and decode of one or more sequences.</summary>
-internal sealed class ModelBench(LanguageModel model, int chunk)
+internal sealed class ModelBench(LanguageModel model, ModelFootprint footprint, int chunk, Func<int, double>? weightBytesOfStep = null)
 {
-    private readonly ModelFootprint _footprint = new(model.Config);
     private readonly StepBatch _batch = new(model.MaxStepTokens);
     private readonly int[] _ids = RandomIds(model.Config.VocabularySize, 1 << 14);
 
@@ -41,9 +39,9 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
                 model.Forward(_batch);
             }
         }, cancellation);
-        double multiplyAdds = _footprint.MultiplyAdds(0).Head;
+        double multiplyAdds = footprint.MultiplyAdds(0).Head;
         for (int position = 0; position < tokens; position++)
-            multiplyAdds += _footprint.MultiplyAdds(position + 1).Prompt;
+            multiplyAdds += footprint.MultiplyAdds(position + 1).Prompt;
         return new SpeedRow($"prefill {tokens}", tokens, seconds, Bytes: 0, multiplyAdds);
     }
 
@@ -75,13 +73,13 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
         double kv = 0;
         for (int step = 0; step < tokens; step++)
         {
-            multiplyAdds += sequences * (double)_footprint.MultiplyAdds(context + step + 1).Decode;
-            kv += sequences * (double)(context + step) * _footprint.KvBytesPerToken(DType.F32);
+            multiplyAdds += sequences * (double)footprint.MultiplyAdds(context + step + 1).Decode;
+            kv += sequences * (double)(context + step) * footprint.KvBytesPerToken(DType.F32);
         }
 
         // Every sequence reads and writes its state; weights are read once a step, experts as far as the rows differ.
-        double states = 2.0 * sequences * (_footprint.StateBytes + _footprint.ConvStateBytes(DType.F32));
-        double bytes = (tokens * (WeightBytesOfStep(sequences) + states)) + kv;
+        double states = 2.0 * sequences * (footprint.StateBytes + footprint.ConvStateBytes(DType.F32));
+        double bytes = (tokens * ((weightBytesOfStep ?? WeightBytesOfStep)(sequences) + states)) + kv;
         return new SpeedRow(sequences == 1 ? "decode" : $"decode x{sequences}", sequences * tokens, seconds, bytes, multiplyAdds);
     }
 
@@ -92,7 +90,7 @@ internal sealed class ModelBench(LanguageModel model, int chunk)
     private double WeightBytesOfStep(int rows)
     {
         double bytes = 0;
-        foreach (WeightGroup group in _footprint.Weights)
+        foreach (WeightGroup group in footprint.Weights)
         {
             bytes += group.Role == WeightRole.Experts
                 ? group.Bytes * (1 - Math.Pow(1 - ((double)group.ActiveBytes / group.Bytes), rows))

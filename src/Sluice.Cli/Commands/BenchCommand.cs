@@ -25,16 +25,22 @@ internal static class BenchCommand
         Option<int> decode = CommonOptions.AtLeast(new("--decode-tokens") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Tokens decoded in a repetition. Default: 64." }, 1);
         Option<int> context = CommonOptions.AtLeast(new("--context") { HelpName = "N", DefaultValueFactory = _ => 128, Description = "Tokens before the first decoded one. Default: 128." }, 0);
         Option<int[]> batch = new("--batch") { HelpName = "N", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1], Description = "Sequences decoded at a time. Default: 1." };
-        Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Counted repetitions; the median is reported. Default: 5." }, 1);
+        Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Counted repetitions: the median is reported and the best, which is what fractions of the machine's own best moments are of. Default: 5." }, 1);
         Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", DefaultValueFactory = _ => 512, Description = "Most prompt tokens a step. Default: 512." }, 1);
         Option<string?> load = new("--load") { HelpName = "DIR", Description = "Measure loading this checkpoint instead, one worker against the default; a DIR that does not exist is filled with a synthetic checkpoint." };
         Option<long> loadBytes = CommonOptions.Size("--load-bytes", "Size of the synthetic checkpoint of --load. Default: 4GiB.");
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
+        Option<ActivationPrecision> activations = CommonOptions.Activations();
+        Option<bool> profile = new("--profile") { Description = "Also print where each measurement's time goes, by operation." };
+        Option<string?> weights = new("--weights") { HelpName = "MIX", Description = "Dummy weights as in GGUF files of this mix: q8_0 or q4_k_m. Default: the type in the configuration." };
+        weights.AcceptOnlyFromAmong(QuantisedDummies.Mixes);
         Option<int> workers = CommonOptions.LoadWorkers();
-        Command command = new("bench", "Measure speed against the machine's own limits.") { model, config, dummy, prompts, decode, context, batch, repeats, chunk, load, loadBytes, device, threads, workers };
+        Command command = new("bench", "Measure speed against the machine's own limits.") { model, config, dummy, prompts, decode, context, batch, repeats, chunk, load, loadBytes, device, threads, activations, weights, profile, workers };
         command.Validators.Add(result =>
         {
+            if (result.GetResult(weights) is not null && !result.GetValue(dummy))
+                result.AddError("--weights is for --dummy-weights");
             if (result.GetValue(dummy) != (result.GetResult(config) is not null))
                 result.AddError("--config and --dummy-weights go together");
             if ((result.GetValue(prompts) ?? []).Concat(result.GetValue(batch) ?? []).Any(number => number < 1))
@@ -45,27 +51,30 @@ internal static class BenchCommand
             if (parsed.GetValue(load) is { } folder)
                 return Task.FromResult(LoadBench.Run(folder, parsed.GetValue(loadBytes), parsed.GetValue(workers), cancellation));
             TensorStore store = parsed.GetValue(config) is { } file
-                ? new DummyCheckpoint(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)))
+                ? Dummies(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)), parsed.GetValue(weights))
                 : Checkpoint.Open(ModelPath.Resolve(parsed.GetValue(model)));
             using (store)
             {
                 Plan plan = new(
                     parsed.GetValue(prompts)!, parsed.GetValue(batch)!, parsed.GetValue(context), parsed.GetValue(decode), parsed.GetValue(repeats),
-                    parsed.GetValue(chunk), parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(workers));
+                    parsed.GetValue(chunk), parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations), parsed.GetValue(profile), parsed.GetValue(workers));
                 return Task.FromResult(Run(store, plan, cancellation));
             }
         });
         return command;
     }
 
-    private sealed record Plan(int[] Prompts, int[] Batches, int Context, int DecodeTokens, int Repeats, int Chunk, string Device, int Threads, int Workers);
+    private sealed record Plan(int[] Prompts, int[] Batches, int Context, int DecodeTokens, int Repeats, int Chunk, string Device, int Threads, ActivationPrecision Activations, bool Profile, int Workers);
+
+    private static TensorStore Dummies(ModelConfig config, string? mix) => mix is null ? new DummyCheckpoint(config) : new QuantisedDummies(config, mix);
 
     private static int Run(TensorStore store, Plan plan, CancellationToken cancellation)
     {
         int longest = Math.Max(plan.Prompts.Max(), plan.Context + plan.DecodeTokens);
         if (longest > store.Config.MaxPositions)
             throw new ConfigurationException($"the model takes {store.Config.MaxPositions} tokens, the measurement needs {longest}; give fewer --prompt-tokens");
-        using IBackend backend = Devices.Open(plan.Device, plan.Threads);
+        using IBackend backend = Devices.Open(plan.Device, plan.Threads, plan.Activations);
+        ProfiledBackend? profiled = plan.Profile ? new ProfiledBackend(backend) : null;
         ModelOptions options = new()
         {
             MaxStepTokens = Math.Max(plan.Chunk, plan.Batches.Max()),
@@ -76,18 +85,18 @@ internal static class BenchCommand
         };
         LoadDisplay display = new("loading");
         long start = Stopwatch.GetTimestamp();
-        using LanguageModel model = LanguageModel.Load(store, backend, options, display, cancellation);
+        using LanguageModel model = LanguageModel.Load(store, profiled ?? backend, options, display, cancellation);
         display.Finish(new ModelFootprint(store.Config).WeightBytes, Stopwatch.GetElapsedTime(start));
         if (backend is CudaBackend card)
             return MeasureCard(card, model, plan);
         Console.Error.WriteLine("measuring the machine");
         MachineLimits limits = MachineLimits.Measure(Devices.Options(plan.Threads));
-        ModelBench bench = new(model, plan.Chunk);
+        ModelBench bench = new(model, ModelFootprint.Of(store), plan.Chunk, (store as QuantisedDummies) is { } dummies ? dummies.BytesOfStep : null);
         List<SpeedRow> rows = [];
         foreach (int prompt in plan.Prompts)
-            rows.Add(Measure($"prefill of {prompt}", () => bench.Prefill(prompt, plan.Repeats, cancellation)));
+            rows.Add(Measure($"prefill of {prompt}", profiled, () => bench.Prefill(prompt, plan.Repeats, cancellation)));
         foreach (int sequences in plan.Batches)
-            rows.Add(Measure($"decode of {sequences}", () => bench.Decode(sequences, plan.Context, plan.DecodeTokens, plan.Repeats, cancellation)));
+            rows.Add(Measure($"decode of {sequences}", profiled, () => bench.Decode(sequences, plan.Context, plan.DecodeTokens, plan.Repeats, cancellation)));
         Print(backend.Name, limits, rows);
         return ExitCodes.Success;
     }
@@ -105,34 +114,41 @@ internal static class BenchCommand
         return ExitCodes.Success;
     }
 
-    private static SpeedRow Measure(string what, Func<SpeedRow> measure)
+    private static SpeedRow Measure(string what, ProfiledBackend? profiled, Func<SpeedRow> measure)
     {
         Console.Error.WriteLine($"measuring {what}");
-        return measure();
+        profiled?.Reset();
+        SpeedRow row = measure();
+        profiled?.Print(what);
+        return row;
     }
 
     private static void Print(string backend, MachineLimits limits, List<SpeedRow> rows)
     {
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{backend}; this machine reads {limits.ReadBytesPerSecond / 1e9:F1} GB/s and does {limits.MultiplyAddsPerSecond / 1e9:F1} G float32 multiply-adds/s"));
-        Table table = new Table().Border(TableBorder.Simple).AddColumn("what");
-        foreach (string column in new[] { "tokens/s", "±", "GB/s", "of bandwidth", "GMAC/s", "of peak" })
-            table.AddColumn(column, c => c.RightAligned());
+            $"{backend}; this machine reads {limits.ReadBytesPerSecond / 1e9:F1} GB/s and does {limits.MultiplyAddsPerSecond / 1e9:F1} G multiply-adds/s in float32, {limits.BFloat16MultiplyAddsPerSecond / 1e9:F1} in BF16, {limits.Int8MultiplyAddsPerSecond / 1e9:F1} in INT8"));
+        Table table = new Table().Border(TableBorder.Simple).AddColumn("what", c => c.NoWrap());
+        foreach (string column in new[] { "tokens/s", "best", "GB/s", "of read", "GMAC/s", "F32", "BF16", "INT8" })
+            table.AddColumn(column, c => c.RightAligned().NoWrap().PadLeft(0));
         foreach (SpeedRow row in rows)
         {
-            double bytes = row.Bytes / row.Median;
-            double work = row.MultiplyAdds / row.Median;
+            double bytes = row.Bytes / row.Best;
+            double work = row.MultiplyAdds / row.Best;
             table.AddRow(
                 row.What,
                 row.TokensPerSecond.ToString("F1", CultureInfo.InvariantCulture),
-                row.Spread.ToString("P0", CultureInfo.InvariantCulture),
+                (row.Tokens / row.Best).ToString("F1", CultureInfo.InvariantCulture),
                 row.Bytes > 0 ? (bytes / 1e9).ToString("F1", CultureInfo.InvariantCulture) : "",
                 row.Bytes > 0 ? (bytes / limits.ReadBytesPerSecond).ToString("P0", CultureInfo.InvariantCulture) : "",
                 (work / 1e9).ToString("F1", CultureInfo.InvariantCulture),
-                (work / limits.MultiplyAddsPerSecond).ToString("P0", CultureInfo.InvariantCulture));
+                Fraction(work, limits.MultiplyAddsPerSecond),
+                Fraction(work, limits.BFloat16MultiplyAddsPerSecond),
+                Fraction(work, limits.Int8MultiplyAddsPerSecond));
         }
 
         AnsiConsole.Write(table);
     }
+
+    private static string Fraction(double of, double limit) => limit > 0 ? (of / limit).ToString("P0", CultureInfo.InvariantCulture) : "";
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sluice.Cli.Bench;
+using Sluice.Cpu;
 using Sluice.Engine.Text;
 using Sluice.Server;
 using Sluice.Text;
@@ -19,17 +20,18 @@ internal static class BenchServerCommand
         Option<int> output = CommonOptions.AtLeast(new("--output-tokens") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Tokens of an answer, on average. Default: 64." }, 2);
         Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Pairs of runs. Default: 5." }, 1);
         Option<int> threads = CommonOptions.Threads();
+        Option<ActivationPrecision> activations = CommonOptions.Activations();
         Option<long> memory = CommonOptions.Memory();
         Command command = new("bench-server", "Measure what the server costs beyond the engine, in pairs of runs: the same requests through HTTP and in process.")
         {
-            model, streams, requests, output, repeats, threads, memory,
+            model, streams, requests, output, repeats, threads, activations, memory,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
             string folder = ModelPath.Resolve(parsed.GetValue(model));
             int atATime = parsed.GetValue(streams);
             await using ModelSession session = ModelSession.Load(
-                new SessionOptions { Folder = folder, Threads = parsed.GetValue(threads), Memory = parsed.GetValue(memory), Sequences = atATime }, cancellation);
+                new SessionOptions { Folder = folder, Threads = parsed.GetValue(threads), Activations = parsed.GetValue(activations), Memory = parsed.GetValue(memory), Sequences = atATime }, cancellation);
             ServedModel served = new()
             {
                 Id = ModelPath.NameOf(folder),

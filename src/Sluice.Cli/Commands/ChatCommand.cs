@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Sluice.Cli.Chat;
+using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Text;
 
@@ -16,10 +17,11 @@ internal static class ChatCommand
         Option<int?> maxTokens = new("--max-tokens", "-n") { HelpName = "N", Description = "Most tokens of an answer. Default: as many as fit." };
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
+        Option<ActivationPrecision> activations = CommonOptions.Activations();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
         SamplingFlags sampling = new();
-        Command command = new("chat", "Chat with a model.") { message, model, system, maxTokens, device, threads, workers, memory };
+        Command command = new("chat", "Chat with a model.") { message, model, system, maxTokens, device, threads, activations, workers, memory };
         sampling.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -33,6 +35,7 @@ internal static class ChatCommand
                     Folder = folder,
                     Device = parsed.GetRequiredValue(device),
                     Threads = parsed.GetValue(threads),
+                    Activations = parsed.GetValue(activations),
                     LoadWorkers = parsed.GetValue(workers),
                     Memory = parsed.GetValue(memory),
                 },

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Sluice.Cli.Terminal;
+using Sluice.Cpu;
 
 namespace Sluice.Cli.Commands;
 
@@ -10,6 +11,14 @@ internal static class CommonOptions
         new("--model", "-m") { HelpName = "PATH", Description = "Model folder (Hugging Face layout) or GGUF file. Default: the demonstration model that comes with the program." };
 
     public static Option<int> Threads() => AtLeast(new("--threads", "-t") { HelpName = "N", Description = "Threads for computing. Default: one per physical core." }, 0);
+
+    public static Option<ActivationPrecision> Activations(ActivationPrecision byDefault = ActivationPrecision.Fast) => new("--activations")
+    {
+        HelpName = "fast|float32",
+        DefaultValueFactory = _ => byDefault,
+        Description = "What the CPU's matrix products make of activations: fast rounds them to BF16, or to INT8 for quantised weights; float32 does not, at half the speed. "
+            + $"Default: {(byDefault == ActivationPrecision.Fast ? "fast" : "float32")}.",
+    };
 
     public static Option<string> Device() =>
         new("--device") { HelpName = "DEVICE", DefaultValueFactory = _ => Devices.Cpu, Description = Devices.Description };

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Sluice.Core;
+using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Engine.Sampling;
 using Sluice.Text;
@@ -33,10 +34,11 @@ internal static class GenerateCommand
         Option<bool> special = new("--special") { Description = "Recognise special tokens in --prompt." };
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
+        Option<ActivationPrecision> activations = CommonOptions.Activations();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
         SamplingFlags sampling = new();
-        Command command = new("generate", "Continue a text or token ids.") { model, prompt, idsFile, output, maxTokens, topLogprobs, json, special, device, threads, workers, memory };
+        Command command = new("generate", "Continue a text or token ids.") { model, prompt, idsFile, output, maxTokens, topLogprobs, json, special, device, threads, activations, workers, memory };
         sampling.AddTo(command);
         command.Validators.Add(result =>
         {
@@ -56,6 +58,7 @@ internal static class GenerateCommand
                     Folder = folder,
                     Device = parsed.GetRequiredValue(device),
                     Threads = parsed.GetValue(threads),
+                    Activations = parsed.GetValue(activations),
                     LoadWorkers = parsed.GetValue(workers),
                     Memory = parsed.GetValue(memory),
                     Sequences = Math.Clamp(prompts.Length, 1, 32),

@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Hosting;
 using Sluice.Cli.Terminal;
+using Sluice.Cpu;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
 using Sluice.Server;
@@ -42,9 +43,17 @@ internal static class ServeCommand
         Folder = ModelPath.Resolve(settings.Text("Model")),
         Device = settings.Text("Device") ?? Devices.Cpu,
         Threads = AtLeast(settings, "Threads", 0, 0),
+        Activations = ReadActivations(settings),
         LoadWorkers = AtLeast(settings, "LoadWorkers", 0, 0),
         Memory = ReadMemory(settings),
         Sequences = AtLeast(settings, "MaxSequences", 1, DefaultSequences),
+    };
+
+    private static ActivationPrecision ReadActivations(Settings settings) => settings.Text("Activations") switch
+    {
+        null => ActivationPrecision.Fast,
+        { } text when Enum.TryParse(text, ignoreCase: true, out ActivationPrecision precision) && Enum.IsDefined(precision) => precision,
+        { } text => throw settings.Invalid("Activations", $"expected fast or float32, found '{text}'"),
     };
 
     private static async Task ServeAsync(ServerOptions options, SessionOptions sessionOptions, CancellationToken cancellation)

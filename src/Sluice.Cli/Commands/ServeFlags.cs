@@ -18,6 +18,7 @@ internal sealed class ServeFlags
         Add("MaxSequences", "--max-sequences", "N", "Requests that run at a time, memory permitting; others wait. Default: 64.");
         Add("Device", "--device", "DEVICE", Devices.Description);
         Add("Threads", "--threads", "N", "Threads for computing. Default: one per physical core.", "-t");
+        Add("Activations", "--activations", "fast|float32", "What the CPU's matrix products make of activations: fast rounds them to BF16, or to INT8 for quantised weights. Default: fast.");
         Add("LoadWorkers", "--load-workers", "N", "Tensors loaded at the same time. Default: one per core, 16 at most.");
         Add("Memory", "--memory", "SIZE", "Memory for KV pages and states, for example 8GiB. Default: what is free after the weights, less an eighth.");
         Add("ApiKeyFile", "--api-key-file", "FILE", "Keys, one a line: NAME KEY [rpm=N] [concurrent=N] [group=NAME]; KEY may be sha256:HEX.");

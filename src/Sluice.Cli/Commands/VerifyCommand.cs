@@ -4,6 +4,7 @@ using System.Globalization;
 using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Cli.Terminal;
+using Sluice.Cpu;
 using Sluice.Models;
 using Sluice.Models.Verification;
 using Spectre.Console;
@@ -21,14 +22,15 @@ internal static class VerifyCommand
         Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", Description = "Tokens a step. Default: 512." }, 1);
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
+        Option<ActivationPrecision> activations = CommonOptions.Activations(ActivationPrecision.Float32);
         Option<int> workers = CommonOptions.LoadWorkers();
-        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, device, threads, workers };
+        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, device, threads, activations, workers };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(
             ModelPath.Resolve(parsed.GetValue(model)),
             parsed.GetRequiredValue(expected).FullName,
             parsed.GetValue(tolerance),
             parsed.GetValue(chunk),
-            () => Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads)),
+            () => Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations)),
             parsed.GetValue(workers),
             cancellation)));
         return command;

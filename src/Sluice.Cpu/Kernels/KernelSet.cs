@@ -1,7 +1,10 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using Sluice.Core;
+using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Simd;
+using Sluice.Cpu.Weights;
 
 namespace Sluice.Cpu.Kernels;
 
@@ -14,26 +17,30 @@ internal abstract unsafe class KernelSet
     /// <summary>The instruction set, for people.</summary>
     public abstract string Name { get; }
 
+    /// <summary>What products make of the activations they are given.</summary>
+    public ActivationPrecision Precision { get; protected init; }
+
     /// <summary>The widest set this processor runs well, or null when it has no vectors at all.</summary>
-    public static KernelSet? Best()
+    public static KernelSet? Best(ActivationPrecision precision = ActivationPrecision.Float32)
     {
+        AssembledKernels? assembled = precision == ActivationPrecision.Fast ? AssembledKernels.Shared : null;
         if (Vector512.IsHardwareAccelerated)
-            return new KernelSet<V512, V512>("AVX-512");
+            return new KernelSet<V512, V512>("AVX-512", precision, assembled);
         if (Vector256.IsHardwareAccelerated)
-            return new KernelSet<V256, Twice<V256>>("AVX2");
+            return new KernelSet<V256, Twice<V256>>("AVX2", precision);
         if (!Vector128.IsHardwareAccelerated)
             return null;
         return new KernelSet<V128, Twice<Twice<V128>>>(
-            AdvSimd.IsSupported ? "NEON" : V128.FusesMultiplyAdd ? "128 bits" : "128 bits, no FMA");
+            AdvSimd.IsSupported ? "NEON" : V128.FusesMultiplyAdd ? "128 bits" : "128 bits, no FMA", precision);
     }
 
     /// <summary><see cref="Best"/>, or an error.</summary>
     /// <exception cref="BackendException">There are no vectors.</exception>
-    public static KernelSet Required() =>
-        Best() ?? throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
+    public static KernelSet Required(ActivationPrecision precision = ActivationPrecision.Float32) =>
+        Best(precision) ?? throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
 
-    /// <inheritdoc cref="PanelProduct"/>
-    public abstract PanelProduct ProductOf(DType type);
+    /// <summary>The product for a matrix's weights at <see cref="Precision"/>.</summary>
+    public abstract PanelProduct ProductOf(PanelMatrix matrix);
 
     /// <inheritdoc cref="Elementwise{T}.Add"/>
     public abstract void Add(float* x, float* y, int count);
@@ -90,24 +97,49 @@ internal abstract unsafe class KernelSet
 }
 
 /// <summary>The kernels for registers of type <typeparamref name="T"/>, 16 lanes of which make a <typeparamref name="TWide"/>.</summary>
-internal sealed unsafe class KernelSet<T, TWide>(string name) : KernelSet
+internal sealed unsafe class KernelSet<T, TWide> : KernelSet
     where T : unmanaged, ISimd<T>
     where TWide : unmanaged, ISimd<TWide>
 {
-    private readonly PanelProduct _f32 = new PanelProduct<T, Weights.F32Format>();
-    private readonly PanelProduct _f16 = new PanelProduct<T, Weights.F16Format>();
-    private readonly PanelProduct _bf16 = new PanelProduct<T, Weights.BF16Format>();
-    private readonly PanelProduct _e4m3 = new PanelProduct<T, Weights.E4M3Format>();
+    private readonly PanelProduct _f32 = new PanelProduct<T, F32Format>(RowForm.Float32);
+    private readonly PanelProduct _f16 = new PanelProduct<T, F16Format>(RowForm.Float32);
+    private readonly PanelProduct _bf16;
+    private readonly PanelProduct _e4m3;
+    private readonly PanelProduct? _assembledE4M3;
+    private readonly PanelProduct?[] _quantised = new PanelProduct?[(int)DType.Other + 1];
 
-    public override string Name => name;
+    /// <summary>Kernels named <paramref name="name"/>; products at <paramref name="precision"/>, as far as there are any in <paramref name="assembled"/> ones.</summary>
+    public KernelSet(string name, ActivationPrecision precision = ActivationPrecision.Float32, AssembledKernels? assembled = null)
+    {
+        Precision = precision;
+        CpuFeatures features = precision == ActivationPrecision.Fast && assembled is not null ? assembled.Features : CpuFeatures.None;
+        RowForm form = precision == ActivationPrecision.Fast ? RowForm.Rounded : RowForm.Float32;
+        _bf16 = features.HasFlag(CpuFeatures.Avx512BFloat16) ? new BFloat16Product(assembled!) : new PanelProduct<T, BF16Format>(form);
+        _e4m3 = new PanelProduct<T, E4M3Format>(form);
+        if (features.HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported)
+            _assembledE4M3 = new E4M3Product(assembled!);
+        foreach (DType type in (DType[])[DType.Q8_0, DType.Q4_0, DType.Q4_K, DType.Q5_K, DType.Q6_K])
+        {
+            QuantisedFormat format = QuantisedFormat.Of(type);
+            _quantised[(int)type] = features.HasFlag(CpuFeatures.Avx512Vnni)
+                ? new Int8Product(assembled!, format)
+                : new PortableInt8Product<T>(format);
+        }
 
-    public override PanelProduct ProductOf(DType type) => type switch
+        Name = name
+            + (features.HasFlag(CpuFeatures.Avx512BFloat16) ? " BF16" : "")
+            + (features.HasFlag(CpuFeatures.Avx512Vnni) ? " VNNI" : "");
+    }
+
+    public override string Name { get; }
+
+    public override PanelProduct ProductOf(PanelMatrix matrix) => matrix.Type switch
     {
         DType.F32 => _f32,
         DType.F16 => _f16,
         DType.BF16 => _bf16,
-        DType.F8E4M3 => _e4m3,
-        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "not a weight type"),
+        DType.F8E4M3 => _assembledE4M3 is not null && E4M3Product.Takes(matrix) ? _assembledE4M3 : _e4m3,
+        DType type => _quantised[(int)type] ?? throw new ArgumentOutOfRangeException(nameof(matrix), type, "not a type that panels hold"),
     };
 
     public override void Add(float* x, float* y, int count) => Elementwise<T>.Add(x, y, count);

@@ -6,17 +6,19 @@ namespace Sluice.Cpu.Kernels;
 /// <summary>Rows of activations times some panels of a matrix, by one thread.</summary>
 internal abstract unsafe class PanelProduct
 {
+    /// <summary>What it wants rows to be.</summary>
+    public abstract RowForm Form { get; }
+
     /// <summary>
     /// <c>y = x W^T</c> for panels <paramref name="firstPanel"/> to <paramref name="firstPanel"/> + <paramref name="panels"/> - 1.
     /// </summary>
     /// <param name="w">The matrix.</param>
     /// <param name="firstPanel">The first panel.</param>
     /// <param name="panels">Panels.</param>
-    /// <param name="x">Pointers to the rows, each [columns].</param>
-    /// <param name="rows">Rows.</param>
+    /// <param name="x">The rows, in <see cref="Form"/>.</param>
     /// <param name="y">The result, [rows, 32 * panels], padding of the last panel included.</param>
     /// <param name="stride">Floats from one row of the result to the next.</param>
-    public abstract void Multiply(PanelMatrix w, int firstPanel, int panels, float** x, int rows, float* y, nint stride);
+    public abstract void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride);
 }
 
 /// <summary><see cref="PanelProduct"/> for registers <typeparamref name="T"/> and weights in <typeparamref name="TFormat"/>.</summary>
@@ -25,7 +27,7 @@ internal abstract unsafe class PanelProduct
 /// rows pass by, and the rows' share in the second. Few rows: panel by panel, front to back, as memory likes to be read. The
 /// sums of a block go on from those of the one before, so blocks do not change the result.
 /// </remarks>
-internal sealed unsafe class PanelProduct<T, TFormat> : PanelProduct
+internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProduct
     where T : unmanaged, ISimd<T>
     where TFormat : unmanaged, IWeightFormat
 {
@@ -35,16 +37,18 @@ internal sealed unsafe class PanelProduct<T, TFormat> : PanelProduct
 
     private static int GroupsOfPanel => 16 / T.Lanes;
 
-    public override void Multiply(PanelMatrix w, int firstPanel, int panels, float** x, int rows, float* y, nint stride)
+    public override RowForm Form => form;
+
+    public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
     {
-        if (rows <= 2)
+        if (x.Count <= 2)
         {
-            MultiplyFew(w, firstPanel, panels, x, rows, y, stride);
+            MultiplyFew(w, firstPanel, panels, x.Rows, x.Count, y, stride);
             return;
         }
 
-        for (int row = 0; row < rows; row += BlockRows)
-            MultiplyMany(w, firstPanel, panels, x + row, Math.Min(BlockRows, rows - row), y + (row * stride), stride);
+        for (int row = 0; row < x.Count; row += BlockRows)
+            MultiplyMany(w, firstPanel, panels, x.Rows + row, Math.Min(BlockRows, x.Count - row), y + (row * stride), stride);
     }
 
     private static void MultiplyMany(PanelMatrix w, int firstPanel, int panels, float** x, int rows, float* y, nint stride)

@@ -24,7 +24,7 @@ internal sealed class CpuExperts : ExpertWeights
     /// <summary>Width between the two products.</summary>
     public int Intermediate { get; }
 
-    public static CpuExperts Load(IReadOnlyList<ExpertSource> sources, Arena arena)
+    public static CpuExperts Load(IReadOnlyList<ExpertSource> sources, Arena arena, ActivationPrecision precision)
     {
         if (sources.Count == 0)
             throw new ArgumentException("a layer of experts needs at least one", nameof(sources));
@@ -39,7 +39,8 @@ internal sealed class CpuExperts : ExpertWeights
             Require(source.Down, hidden, intermediate);
             if (source.Up.Type != source.Gate.Type || source.Up.ScaleBlock != source.Gate.ScaleBlock)
                 throw new BackendException($"{source.Up.Name}: expected {source.Gate.Type} as in {source.Gate.Name}, found {source.Up.Type}");
-            experts[e] = new Expert(PanelPacker.PackInterleaved(source.Gate, source.Up, arena), PanelPacker.Pack([source.Down], arena)[0]);
+            experts[e] = new Expert(
+                PanelPacker.PackInterleaved(source.Gate, source.Up, arena, precision), PanelPacker.Pack([source.Down], arena, precision)[0]);
         }
 
         return new CpuExperts(experts, hidden, intermediate);

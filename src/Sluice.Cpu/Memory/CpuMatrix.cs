@@ -23,7 +23,7 @@ internal sealed unsafe class CpuMatrix : Matrix
 
     private StoredRows[] Stored { get; }
 
-    public static CpuMatrix Load(MatrixUse use, IReadOnlyList<MatrixSource> parts, Arena arena)
+    public static CpuMatrix Load(MatrixUse use, IReadOnlyList<MatrixSource> parts, Arena arena, ActivationPrecision precision)
     {
         if (parts.Count == 0)
             throw new ArgumentException("a matrix needs at least one part", nameof(parts));
@@ -43,7 +43,7 @@ internal sealed unsafe class CpuMatrix : Matrix
             return new CpuMatrix(rows, columns, stored.Sum(part => part.Bytes), [], stored);
         }
 
-        PanelMatrix[] panels = PanelPacker.Pack(parts, arena);
+        PanelMatrix[] panels = PanelPacker.Pack(parts, arena, precision);
         return new CpuMatrix(rows, columns, panels.Sum(part => part.Bytes), panels, []);
     }
 

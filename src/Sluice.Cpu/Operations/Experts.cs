@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
 using Sluice.Cpu.Memory;
 using Sluice.Cpu.Threading;
@@ -16,6 +17,8 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
     private readonly GateUpWork _gateUp = new(pool, kernels);
     private readonly DownWork _down = new(pool, kernels);
     private readonly SumWork _sum = new(pool, kernels);
+    private readonly RowPreparations _wide = new(pool);
+    private readonly RowPreparations _narrow = new(pool);
     private readonly ExpertAssignments _assignments = new();
     private readonly Scratch _pointers = new("row pointers of experts");
     private readonly Scratch _inner = new("expert activations");
@@ -40,7 +43,9 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
             pointers[assignments + a] = inner + (a * innerStride);
         }
 
-        _gateUp.Run(experts, _assignments, pointers, inner, innerStride);
+        Prepare(_wide, experts, isDown: false, pointers, assignments, experts.Hidden);
+        _gateUp.Run(experts, _assignments, _wide, inner, innerStride);
+        Prepare(_narrow, experts, isDown: true, pointers + assignments, assignments, experts.Intermediate);
 
         int panels = PanelMatrix.PanelsOf(experts.Hidden);
         int panelsAtOnce = (int)Math.Clamp(
@@ -50,13 +55,36 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
         for (int first = 0; first < panels; first += panelsAtOnce)
         {
             int count = Math.Min(panelsAtOnce, panels - first);
-            _down.Run(experts, _assignments, pointers + assignments, first, count, outer, outerStride);
+            _down.Run(experts, _assignments, _narrow, first, count, outer, outerStride);
             _sum.Run(routing, _assignments, outer, outerStride, y, first * PanelMatrix.PanelOutputs, count * PanelMatrix.PanelOutputs, rows);
+        }
+    }
+
+    /// <summary>Makes rows ready for their experts, once for each form that these ask for.</summary>
+    private void Prepare(RowPreparations rows, CpuExperts experts, bool isDown, float** pointers, int count, int columns)
+    {
+        int begun = 0;
+        for (int i = 0; i < _assignments.ActiveCount; i++)
+        {
+            int expert = _assignments.ActiveExpert(i);
+            RowForm form = kernels.ProductOf(isDown ? experts.All[expert].Down : experts.All[expert].GateUp).Form;
+            if ((begun & (1 << (int)form)) == 0)
+                rows[form].Begin(form, pointers, count, columns);
+            begun |= 1 << (int)form;
+            rows[form].Add(_assignments.First(expert), _assignments.Count(expert));
+        }
+
+        for (int form = 0; begun >> form != 0; form++)
+        {
+            if ((begun & (1 << form)) != 0)
+                rows[(RowForm)form].Run();
         }
     }
 
     public void Dispose()
     {
+        _wide.Dispose();
+        _narrow.Dispose();
         _gateUp.Dispose();
         _assignments.Dispose();
         _pointers.Dispose();
@@ -68,23 +96,22 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
     private sealed class GateUpWork(WorkerPool pool, KernelSet kernels) : ParallelWork, IDisposable
     {
         private const int MaxPairs = 4;
-        private const int MaxRows = 96;
+        private const int MaxRows = RowPacking.StretchRows;
         private const int PairOutputs = 2 * PanelMatrix.PanelOutputs;
 
         private readonly Scratch _products = new("gate and up of an expert");
         private CpuExperts _experts = null!;
         private ExpertAssignments _assignments = null!;
-        private float** _x;
+        private RowPreparations _x = null!;
         private float* _inner;
         private nint _innerStride;
         private float* _product;
         private int _pairs;
         private int _pairsOfItem;
 
-        public void Run(CpuExperts experts, ExpertAssignments assignments, float** x, float* inner, nint innerStride)
+        public void Run(CpuExperts experts, ExpertAssignments assignments, RowPreparations x, float* inner, nint innerStride)
         {
-            (_experts, _assignments) = (experts, assignments);
-            _x = x;
+            (_experts, _assignments, _x) = (experts, assignments, x);
             _inner = inner;
             _innerStride = innerStride;
             _product = _products.Take<float>((long)pool.Threads * MaxRows * MaxPairs * PairOutputs);
@@ -101,13 +128,14 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
             int first = _assignments.First(expert);
             int rows = _assignments.Count(expert);
             PanelMatrix weights = _experts.All[expert].GateUp;
-            PanelProduct multiplication = kernels.ProductOf(weights.Type);
+            PanelProduct multiplication = kernels.ProductOf(weights);
+            RowGroup x = _x[multiplication.Form].Group(first, rows);
             float* product = _product + ((long)thread * MaxRows * MaxPairs * PairOutputs);
             int stride = pairs * PairOutputs;
             for (int row = 0; row < rows; row += MaxRows)
             {
                 int count = Math.Min(MaxRows, rows - row);
-                multiplication.Multiply(weights, 2 * pair, 2 * pairs, _x + first + row, count, product, stride);
+                multiplication.Multiply(weights, 2 * pair, 2 * pairs, x.Slice(row, count), product, stride);
                 for (int r = 0; r < count; r++)
                     Activate(product + ((nint)r * stride), pair, pairs, _inner + ((first + row + r) * _innerStride));
             }
@@ -136,7 +164,7 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
 
         private CpuExperts _experts = null!;
         private ExpertAssignments _assignments = null!;
-        private float** _inner;
+        private RowPreparations _inner = null!;
         private float* _outer;
         private nint _outerStride;
         private int _firstPanel;
@@ -144,10 +172,9 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
         private int _panelsOfItem;
 
         public void Run(
-            CpuExperts experts, ExpertAssignments assignments, float** inner, int firstPanel, int panels, float* outer, nint outerStride)
+            CpuExperts experts, ExpertAssignments assignments, RowPreparations inner, int firstPanel, int panels, float* outer, nint outerStride)
         {
-            (_experts, _assignments) = (experts, assignments);
-            _inner = inner;
+            (_experts, _assignments, _inner) = (experts, assignments, inner);
             _outer = outer;
             _outerStride = outerStride;
             (_firstPanel, _panels) = (firstPanel, panels);
@@ -161,8 +188,10 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
             int panel = item % ItemsOfExpert * _panelsOfItem;
             int first = _assignments.First(expert);
             PanelMatrix weights = _experts.All[expert].Down;
-            kernels.ProductOf(weights.Type).Multiply(
-                weights, _firstPanel + panel, Math.Min(_panelsOfItem, _panels - panel), _inner + first, _assignments.Count(expert),
+            PanelProduct product = kernels.ProductOf(weights);
+            product.Multiply(
+                weights, _firstPanel + panel, Math.Min(_panelsOfItem, _panels - panel),
+                _inner[product.Form].Group(first, _assignments.Count(expert)),
                 _outer + (first * _outerStride) + (panel * PanelMatrix.PanelOutputs), _outerStride);
         }
 

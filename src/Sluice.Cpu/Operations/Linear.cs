@@ -14,6 +14,7 @@ internal sealed unsafe class Linear(WorkerPool pool, KernelSet kernels) : Parall
 
     private readonly Scratch _pointers = new("row pointers");
     private readonly Scratch _edges = new("the last panel of a matrix");
+    private readonly RowPreparations _prepared = new(pool);
     private CpuMatrix _weight = null!;
     private CpuVector? _bias;
     private CpuActivation _y = null!;
@@ -34,6 +35,7 @@ internal sealed unsafe class Linear(WorkerPool pool, KernelSet kernels) : Parall
         for (int row = 0; row < rows; row++)
             _x[row] = x.Row(row);
         _edge = _edges.Take<float>((long)pool.Threads * rows * PanelMatrix.PanelOutputs);
+        Prepare(weight, rows);
 
         int panels = (weight.Rows + PanelMatrix.PanelOutputs - 1) / PanelMatrix.PanelOutputs;
         _panelsOfItem = Math.Clamp(panels / (6 * pool.Threads), 1, rows > 2 ? 8 : 4);
@@ -66,25 +68,44 @@ internal sealed unsafe class Linear(WorkerPool pool, KernelSet kernels) : Parall
     public void Dispose()
     {
         _pointers.Dispose();
+        _prepared.Dispose();
         _edges.Dispose();
     }
 
     private int ItemsOf(PanelMatrix part) => (part.Panels + _panelsOfItem - 1) / _panelsOfItem;
 
+    /// <summary>Makes rows ready for every part, once for each form they ask for.</summary>
+    private void Prepare(CpuMatrix weight, int rows)
+    {
+        int done = 0;
+        foreach (PanelMatrix part in weight.Parts)
+        {
+            RowForm form = kernels.ProductOf(part).Form;
+            if ((done & (1 << (int)form)) != 0)
+                continue;
+            done |= 1 << (int)form;
+            RowPreparation prepared = _prepared[form];
+            prepared.Begin(form, _x, rows, weight.Columns);
+            prepared.Add(0, rows);
+            prepared.Run();
+        }
+    }
+
     private void Multiply(PanelMatrix part, int first, int panels, int firstOutput, int thread)
     {
-        PanelProduct product = kernels.ProductOf(part.Type);
+        PanelProduct product = kernels.ProductOf(part);
+        RowGroup x = _prepared[product.Form].Group(0, _rows);
         int whole = Math.Min(panels, (part.Outputs / PanelMatrix.PanelOutputs) - first);
         int at = firstOutput + (first * PanelMatrix.PanelOutputs);
         if (whole > 0)
-            product.Multiply(part, first, whole, _x, _rows, _y.Data + at, _y.Stride);
+            product.Multiply(part, first, whole, x, _y.Data + at, _y.Stride);
 
         int covered = at + (whole * PanelMatrix.PanelOutputs);
         if (whole < panels)
         {
             // The last panel is wider than what is left of the row: elsewhere, then copied.
             float* edge = _edge + ((long)thread * _rows * PanelMatrix.PanelOutputs);
-            product.Multiply(part, first + whole, 1, _x, _rows, edge, PanelMatrix.PanelOutputs);
+            product.Multiply(part, first + whole, 1, x, edge, PanelMatrix.PanelOutputs);
             int outputs = part.Outputs % PanelMatrix.PanelOutputs;
             for (int row = 0; row < _rows; row++)
                 new Span<float>(edge + ((long)row * PanelMatrix.PanelOutputs), outputs).CopyTo(new Span<float>(_y.Row(row) + covered, outputs));

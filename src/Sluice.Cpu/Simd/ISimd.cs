@@ -24,6 +24,9 @@ internal unsafe interface ISimd<TSelf>
 
     static abstract void Store(TSelf value, float* destination);
 
+    /// <summary>Loads integers and converts them, exactly up to 2^24.</summary>
+    static abstract TSelf LoadIntegers(int* source);
+
     static abstract TSelf operator +(TSelf a, TSelf b);
 
     static abstract TSelf operator -(TSelf a, TSelf b);

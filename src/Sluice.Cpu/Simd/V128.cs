@@ -40,6 +40,9 @@ internal unsafe struct V128 : ISimd<V128>
     public static V128 Load(float* source) => new() { Register = Vector128.Load(source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128 LoadIntegers(int* source) => new() { Register = Vector128.ConvertToSingle(Vector128.Load(source)) };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(V128 value, float* destination) => value.Register.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -36,6 +36,9 @@ internal unsafe struct V512 : ISimd<V512>
     public static V512 Load(float* source) => new() { Register = Vector512.Load(source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512 LoadIntegers(int* source) => new() { Register = Vector512.ConvertToSingle(Vector512.Load(source)) };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(V512 value, float* destination) => value.Register.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

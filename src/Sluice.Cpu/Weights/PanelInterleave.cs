@@ -21,6 +21,29 @@ internal static unsafe class PanelInterleave
         }
     }
 
+    /// <summary>2-byte elements by pairs of columns: [column pairs, 32 rows, 2], the first column in the upper half of a word.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void ColumnPairs16(byte* rows, int stride, int columns, uint* panel)
+    {
+        int pairs = columns / 2;
+        int p = 0;
+        for (; p + 4 <= pairs; p += 4)
+        {
+            for (int j = 0; j < 32; j += 4)
+            {
+                byte* at = rows + (j * (long)stride) + (4 * p);
+                StoreTransposed(
+                    Swap(at), Swap(at + stride), Swap(at + (2 * (long)stride)), Swap(at + (3 * (long)stride)), panel + (p * 32) + j, 32);
+            }
+        }
+
+        for (; p < pairs; p++)
+        {
+            for (int j = 0; j < 32; j++)
+                panel[(p * 32) + j] = uint.RotateLeft(((uint*)(rows + (j * (long)stride)))[p], 16);
+        }
+    }
+
     /// <summary>2-byte elements: [columns, 16 pairs (row j, row 16 + j)].</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Words16(byte* rows, int stride, int columns, uint* panel)
@@ -35,8 +58,8 @@ internal static unsafe class PanelInterleave
                 (Vector128<uint> b0, Vector128<uint> b1) = Pair(at + stride, 16 * (long)stride);
                 (Vector128<uint> c0, Vector128<uint> c1) = Pair(at + (2 * (long)stride), 16 * (long)stride);
                 (Vector128<uint> d0, Vector128<uint> d1) = Pair(at + (3 * (long)stride), 16 * (long)stride);
-                StoreTransposed(a0, b0, c0, d0, panel + (c * 16) + j);
-                StoreTransposed(a1, b1, c1, d1, panel + ((c + 4) * 16) + j);
+                StoreTransposed(a0, b0, c0, d0, panel + (c * 16) + j, 16);
+                StoreTransposed(a1, b1, c1, d1, panel + ((c + 4) * 16) + j, 16);
             }
         }
 
@@ -82,9 +105,17 @@ internal static unsafe class PanelInterleave
         return (low0 | (high0 << 16), low1 | (high1 << 16));
     }
 
-    /// <summary>Four rows of four columns become four columns, 16 elements apart.</summary>
+    /// <summary>Eight columns of a row, the halves of each pair exchanged.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreTransposed(Vector128<uint> a, Vector128<uint> b, Vector128<uint> c, Vector128<uint> d, uint* to)
+    private static Vector128<uint> Swap(byte* row)
+    {
+        Vector128<uint> pairs = Vector128.Load((uint*)row);
+        return (pairs << 16) | (pairs >> 16);
+    }
+
+    /// <summary>Four rows of four elements become four columns, <paramref name="distance"/> elements apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreTransposed(Vector128<uint> a, Vector128<uint> b, Vector128<uint> c, Vector128<uint> d, uint* to, int distance)
     {
         if (Sse2.IsSupported)
         {
@@ -93,13 +124,13 @@ internal static unsafe class PanelInterleave
             Vector128<ulong> cd0 = Sse2.UnpackLow(c, d).AsUInt64();
             Vector128<ulong> cd1 = Sse2.UnpackHigh(c, d).AsUInt64();
             Sse2.UnpackLow(ab0, cd0).AsUInt32().Store(to);
-            Sse2.UnpackHigh(ab0, cd0).AsUInt32().Store(to + 16);
-            Sse2.UnpackLow(ab1, cd1).AsUInt32().Store(to + 32);
-            Sse2.UnpackHigh(ab1, cd1).AsUInt32().Store(to + 48);
+            Sse2.UnpackHigh(ab0, cd0).AsUInt32().Store(to + distance);
+            Sse2.UnpackLow(ab1, cd1).AsUInt32().Store(to + (2 * distance));
+            Sse2.UnpackHigh(ab1, cd1).AsUInt32().Store(to + (3 * distance));
             return;
         }
 
         for (int i = 0; i < 4; i++)
-            Vector128.Create(a.GetElement(i), b.GetElement(i), c.GetElement(i), d.GetElement(i)).Store(to + (16 * i));
+            Vector128.Create(a.GetElement(i), b.GetElement(i), c.GetElement(i), d.GetElement(i)).Store(to + (distance * i));
     }
 }

@@ -5,7 +5,7 @@ namespace Sluice.Cpu.Weights;
 /// <summary>
 /// Weights of one type packed into panels of 32 outputs, [panels, columns, 32]: what a product streams through, front to back.
 /// The last panel's missing outputs are zero, and so is the column added to an odd number of them. See <see cref="IWeightFormat"/>
-/// for how the numbers of a panel are interleaved.
+/// for how the numbers of a panel are interleaved, <see cref="QuantisedFormat"/> for those that have factors of their own.
 /// </summary>
 internal sealed unsafe class PanelMatrix
 {
@@ -49,7 +49,13 @@ internal sealed unsafe class PanelMatrix
 
     public static int PanelsOf(int outputs) => (outputs + PanelOutputs - 1) / PanelOutputs;
 
-    public static long BytesOfPanel(DType type, int columns) => PanelOutputs * (long)((columns + 1) & ~1) * type.Size();
+    public static long BytesOfPanel(DType type, int columns) => type.IsBlocked()
+        ? 2 * BytesOfStrip(type, columns)
+        : PanelOutputs * (long)((columns + 1) & ~1) * type.Size();
+
+    /// <summary>Bytes of half a panel of quantised weights.</summary>
+    public static long BytesOfStrip(DType type, int columns) =>
+        QuantisedFormat.SuperBlocksOf(columns) * (long)QuantisedFormat.Of(type).SuperBytes;
 
     public static int BlocksOf(int columns, int scaleBlock) => scaleBlock == 0 ? 0 : (columns + scaleBlock - 1) / scaleBlock;
 
@@ -59,9 +65,18 @@ internal sealed unsafe class PanelMatrix
         int panel = output / PanelOutputs;
         int slot = output % PanelOutputs;
         byte* data = Data + (panel * PanelBytes);
+        if (Type.IsBlocked())
+        {
+            QuantisedStrip.Decode(
+                QuantisedFormat.Of(Type), data + (slot / QuantisedFormat.StripOutputs * BytesOfStrip(Type, Columns)),
+                slot % QuantisedFormat.StripOutputs, destination);
+            return;
+        }
+
         (int pairBytes, int columnBytes, int at) = Type switch
         {
             DType.F32 => (256, 128, 4 * slot),
+            DType.BF16 => (128, -2, (4 * slot) + 2),
             DType.F8E4M3 => (64, 8, (slot % 16 / 4 * 16) + (slot % 4 * 2) + (slot / 16)),
             _ => (128, 64, (4 * (slot % 16)) + (2 * (slot / 16))),
         };

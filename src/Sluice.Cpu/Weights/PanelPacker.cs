@@ -11,16 +11,15 @@ internal static unsafe class PanelPacker
     /// Packs <paramref name="parts"/>, stacked by rows. Neighbouring parts of the same type and scale block share panels; others
     /// become matrices of their own.
     /// </summary>
-    public static PanelMatrix[] Pack(IReadOnlyList<MatrixSource> parts, Arena arena)
+    public static PanelMatrix[] Pack(IReadOnlyList<MatrixSource> parts, Arena arena, ActivationPrecision precision)
     {
-        parts = [.. parts.Select(DecodedBlocks.Of)];
         List<PanelMatrix> packed = [];
         for (int first = 0; first < parts.Count;)
         {
             int end = first + 1;
             while (end < parts.Count && parts[end].Type == parts[first].Type && parts[end].ScaleBlock == parts[first].ScaleBlock)
                 end++;
-            packed.Add(PackSame(new StackedRows(parts, first, end), arena));
+            packed.Add(PackSame(new StackedRows(parts, first, end), arena, precision));
             first = end;
         }
 
@@ -31,26 +30,28 @@ internal static unsafe class PanelPacker
     /// Packs an expert's gate and up so that panels alternate, gate 0, up 0, gate 1...: whoever computes 32 elements of the
     /// intermediate reads two neighbouring panels.
     /// </summary>
-    public static PanelMatrix PackInterleaved(MatrixSource gate, MatrixSource up, Arena arena)
+    public static PanelMatrix PackInterleaved(MatrixSource gate, MatrixSource up, Arena arena, ActivationPrecision precision)
     {
-        (gate, up) = (DecodedBlocks.Of(gate), DecodedBlocks.Of(up));
         Check(gate);
         Check(up);
-        return PackSame(new InterleavedRows(gate, up), arena);
+        return PackSame(new InterleavedRows(gate, up), arena, precision);
     }
 
-    private static PanelMatrix PackSame(RowSequence rows, Arena arena)
+    private static PanelMatrix PackSame(RowSequence rows, Arena arena, ActivationPrecision precision)
     {
         int columns = rows.Columns;
-        int block = rows.Type == DType.F8E4M3 && rows.ScaleBlock == 0 ? columns + (columns & 1) : rows.ScaleBlock;
+        DType type = QuantisedFormat.PackedType(rows.Type, precision);
+        if (type.IsBlocked())
+            return PackQuantised(rows, type, arena);
+        int block = type == DType.F8E4M3 && rows.ScaleBlock == 0 ? columns + (columns & 1) : rows.ScaleBlock;
         int blocks = PanelMatrix.BlocksOf(columns, block);
         int panels = PanelMatrix.PanelsOf(rows.Count);
-        long panelBytes = PanelMatrix.BytesOfPanel(rows.Type, columns);
+        long panelBytes = PanelMatrix.BytesOfPanel(type, columns);
         byte* data = arena.Allocate(checked(panels * panelBytes));
         float* scales = blocks == 0 ? null : (float*)arena.Allocate(checked(panels * (long)blocks * PanelMatrix.PanelOutputs * sizeof(float)));
 
         // Rows lie an odd number of cache lines apart, so that 32 of them do not compete for the same places in the cache.
-        int rowBytes = checked(columns * rows.Type.Size());
+        int rowBytes = checked(columns * type.Size());
         int stride = (((rowBytes + 63 + 16) / 64) | 1) * 64;
         byte* staged = (byte*)NativeMemory.AlignedAlloc((nuint)stride * PanelMatrix.PanelOutputs, 64);
         try
@@ -61,7 +62,7 @@ internal static unsafe class PanelPacker
                 for (int slot = 0; slot < PanelMatrix.PanelOutputs; slot++)
                 {
                     Span<byte> row = new(staged + (slot * (long)stride), stride);
-                    rows.Read((panel * PanelMatrix.PanelOutputs) + slot, row[..rowBytes]);
+                    rows.Read((panel * PanelMatrix.PanelOutputs) + slot, type, row[..rowBytes]);
                     row[rowBytes..].Clear();
                     if (blocks == 0)
                         continue;
@@ -70,7 +71,7 @@ internal static unsafe class PanelPacker
                         scales[(((panel * (long)blocks) + b) * PanelMatrix.PanelOutputs) + slot] = rowScales[b];
                 }
 
-                Interleave(rows.Type, staged, stride, (columns + 1) & ~1, data + (panel * panelBytes));
+                Interleave(type, staged, stride, (columns + 1) & ~1, data + (panel * panelBytes));
             }
         }
         finally
@@ -78,14 +79,38 @@ internal static unsafe class PanelPacker
             NativeMemory.AlignedFree(staged);
         }
 
-        return new PanelMatrix(rows.Type, rows.Count, columns, block, data, scales);
+        return new PanelMatrix(type, rows.Count, columns, block, data, scales);
+    }
+
+    /// <summary>Strips of quantised weights, as many bits as they have.</summary>
+    private static PanelMatrix PackQuantised(RowSequence rows, DType type, Arena arena)
+    {
+        QuantisedFormat format = QuantisedFormat.Of(type);
+        int panels = PanelMatrix.PanelsOf(rows.Count);
+        long stripBytes = PanelMatrix.BytesOfStrip(type, rows.Columns);
+        byte* data = arena.Allocate(checked(2 * panels * stripBytes));
+        byte[] row = new byte[rows.Type.RowBytes(rows.Columns)];
+        int superBytes = rows.Type.Block().Bytes * (QuantisedFormat.SuperColumns / rows.Type.Block().Elements);
+        BlockParts parts = new();
+        for (int output = 0; output < rows.Count; output++)
+        {
+            rows.Read(output, rows.Type, row);
+            byte* super = data + (output / QuantisedFormat.StripOutputs * stripBytes);
+            for (int at = 0; at < row.Length; at += superBytes, super += format.SuperBytes)
+            {
+                parts.Read(rows.Type, row.AsSpan(at, Math.Min(superBytes, row.Length - at)));
+                QuantisedStrip.Write(format, parts, output % QuantisedFormat.StripOutputs, super);
+            }
+        }
+
+        return new PanelMatrix(type, rows.Count, rows.Columns, 0, data, null);
     }
 
     /// <summary>Refuses what no panel can hold.</summary>
     public static void Check(MatrixSource part)
     {
         if (!part.Type.IsWeightType())
-            throw new BackendException($"{part.Name}: expected weights in F32, F16, BF16 or F8E4M3, found {part.Type}");
+            throw new BackendException($"{part.Name}: expected weights in F32, F16, BF16, F8E4M3 or GGUF's blocks, found {part.Type}");
         if ((part.ScaleBlock & 1) != 0)
             throw new BackendException($"{part.Name}: expected an even number of columns in a scale block, found {part.ScaleBlock}");
         if (part.ScaleBlock != 0 && part.Type != DType.F8E4M3)
@@ -99,6 +124,9 @@ internal static unsafe class PanelPacker
             case 4:
                 PanelInterleave.Words32(staged, stride, columns, (uint*)panel);
                 break;
+            case 2 when type == DType.BF16:
+                PanelInterleave.ColumnPairs16(staged, stride, columns, (uint*)panel);
+                break;
             case 2:
                 PanelInterleave.Words16(staged, stride, columns, (uint*)panel);
                 break;
@@ -111,6 +139,9 @@ internal static unsafe class PanelPacker
     /// <summary>The rows that fill the slots of panels, one after another.</summary>
     private abstract class RowSequence(MatrixSource like, int count)
     {
+        private byte[]? _stored;
+        private float[]? _values;
+
         public DType Type => like.Type;
 
         public int Columns => like.Columns;
@@ -119,9 +150,15 @@ internal static unsafe class PanelPacker
 
         public int Count => count;
 
-        /// <summary>Copies a row; zeros for one that only pads.</summary>
-        public void Read(int index, Span<byte> destination)
+        /// <summary>A row in its own type, or decoded to F32 or BF16; zeros for one that only pads.</summary>
+        public void Read(int index, DType type, Span<byte> destination)
         {
+            if (type != Type)
+            {
+                ReadDecoded(index, type, destination);
+                return;
+            }
+
             (MatrixSource? source, int row) = Find(index);
             if (source is null)
             {
@@ -132,6 +169,23 @@ internal static unsafe class PanelPacker
             ReadOnlySpan<byte> stored = source.Row(row, destination);
             if (!stored.Overlaps(destination))
                 stored.CopyTo(destination);
+        }
+
+        private void ReadDecoded(int index, DType type, Span<byte> destination)
+        {
+            _stored ??= new byte[Type.RowBytes(Columns)];
+            _values ??= new float[Columns];
+            Read(index, Type, _stored);
+            StoredNumbers.Decode(Type, _stored, _values);
+            if (type == DType.F32)
+            {
+                MemoryMarshal.AsBytes<float>(_values).CopyTo(destination);
+                return;
+            }
+
+            Span<ushort> words = MemoryMarshal.Cast<byte, ushort>(destination);
+            for (int c = 0; c < Columns; c++)
+                words[c] = StoredNumbers.ToBF16(_values[c]);
         }
 
         /// <summary>The scales of a row; ones where there are none.</summary>

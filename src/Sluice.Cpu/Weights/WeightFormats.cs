@@ -58,7 +58,7 @@ internal readonly unsafe struct F32Format : IWeightFormat
     }
 }
 
-/// <summary>[2 columns, 16 pairs of outputs j and 16 + j], bfloat16.</summary>
+/// <summary>[32 outputs, 2 columns], bfloat16, the first column in the upper half of its word: as <c>vdpbf16ps</c> takes them.</summary>
 internal readonly unsafe struct BF16Format : IWeightFormat
 {
     public static int ElementBytes => 2;
@@ -69,17 +69,21 @@ internal readonly unsafe struct BF16Format : IWeightFormat
     public static void LoadFirst<T>(byte* group, in E4M3Tables tables, out T low, out T high, out T kept)
         where T : unmanaged, ISimd<T>
     {
-        T.SplitWords(T.Load((float*)group), out low, out high);
+        T.SplitWords(T.Load((float*)group), out _, out low);
+        T.SplitWords(T.Load((float*)(group + 64)), out _, out high);
         kept = default;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadSecond<T>(byte* group, T kept, out T low, out T high)
-        where T : unmanaged, ISimd<T> =>
-        T.SplitWords(T.Load((float*)(group + 64)), out low, out high);
+        where T : unmanaged, ISimd<T>
+    {
+        T.SplitWords(T.Load((float*)group), out low, out _);
+        T.SplitWords(T.Load((float*)(group + 64)), out high, out _);
+    }
 }
 
-/// <summary>As <see cref="BF16Format"/>, IEEE binary16.</summary>
+/// <summary>[2 columns, 16 pairs of outputs j and 16 + j], IEEE binary16.</summary>
 internal readonly unsafe struct F16Format : IWeightFormat
 {
     public static int ElementBytes => 2;

@@ -1,0 +1,84 @@
+using Sluice.Core;
+using Sluice.Cpu.Weights;
+using Sluice.Memory;
+
+namespace Sluice.Cpu.Assembly;
+
+/// <summary>
+/// Kernels in instructions that .NET does not expose, assembled when first needed. There is one set for a process, since memory that
+/// holds instructions is never given back.
+/// </summary>
+internal sealed unsafe class AssembledKernels
+{
+    private static readonly Lazy<(AssembledKernels? Kernels, string? Refusal)> Process = new(Create);
+
+    private const int Heights = RowPacking.TileRows + 1;
+
+    private readonly Lock _assembling = new();
+    private readonly nint[] _bfloat16 = new nint[Heights];
+    private readonly nint[] _e4m3 = new nint[Heights];
+    private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
+
+    private AssembledKernels(CpuFeatures features) => Features = features;
+
+    /// <summary>Those of this processor; null where it has none of the instructions, they are disabled, or memory cannot be made executable.</summary>
+    public static AssembledKernels? Shared => Process.Value.Kernels;
+
+    /// <summary>Why there are none although the processor has the instructions; null otherwise.</summary>
+    public static string? Refusal => Process.Value.Refusal;
+
+    /// <summary>The instructions there are.</summary>
+    public CpuFeatures Features { get; }
+
+    /// <summary>The tile of BF16 weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
+    public Tile BFloat16(int rows) =>
+        new(Volatile.Read(ref _bfloat16[rows]) is not 0 and var known ? known : Assemble(ref _bfloat16[rows], new BFloat16Tile(rows)));
+
+    /// <summary>The tile of E4M3 weights, likewise.</summary>
+    public Tile E4M3(int rows) =>
+        new(Volatile.Read(ref _e4m3[rows]) is not 0 and var known ? known : Assemble(ref _e4m3[rows], new E4M3Tile(rows)));
+
+    /// <summary>The tile of quantised weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
+    public Tile Int8(in QuantisedFormat format, int rows)
+    {
+        ref nint address = ref _int8[((int)format.Type * Heights) + rows];
+        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new Int8Tile(format, rows)));
+    }
+
+    /// <summary>A loop that does nothing but one of the instructions, for measuring what they can do at best.</summary>
+    public static Tile Peak(CpuFeatures feature) => new((nint)ExecutableMemory.Load(new PeakLoop(feature).Assemble()));
+
+    private static (AssembledKernels?, string?) Create()
+    {
+        CpuFeatures features = CpuFeatureDetection.Detect();
+        if (features == CpuFeatures.None)
+            return (null, null);
+        try
+        {
+            // A return instruction alone shows whether memory may be made executable.
+            ((delegate* unmanaged[SuppressGCTransition]<void>)ExecutableMemory.Load([0xC3]))();
+            return (new AssembledKernels(features), null);
+        }
+        catch (BackendException e)
+        {
+            return (null, e.Message);
+        }
+    }
+
+    /// <summary>Assembles a tile unless another thread has meanwhile.</summary>
+    private nint Assemble(ref nint address, TileAssembler tile)
+    {
+        lock (_assembling)
+        {
+            if (address == 0)
+                Volatile.Write(ref address, (nint)ExecutableMemory.Load(tile.Assemble()));
+            return address;
+        }
+    }
+
+    /// <summary>An assembled tile. A call takes microseconds, so it leaves the garbage collector waiting rather than announce itself.</summary>
+    internal readonly struct Tile(nint address)
+    {
+        public void Run(TileArguments* arguments) => ((delegate* unmanaged[SuppressGCTransition]<TileArguments*, void>)address)(arguments);
+    }
+}

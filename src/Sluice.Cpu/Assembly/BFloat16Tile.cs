@@ -1,0 +1,89 @@
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Sluice.Cpu.Assembly;
+
+/// <summary>
+/// Some rows times a panel of BF16 weights: <c>vdpbf16ps</c> on pairs of columns, two registers of outputs to a row. Weights are a panel
+/// [column pairs, 32 outputs x 2 columns], rows [blocks of 32 columns, rows, 16 pairs].
+/// </summary>
+/// <remarks>
+/// The instruction adds the product of the upper halves, then that of the lower ones, each rounded (products of two bfloat16 are exact in
+/// float32) and with denormal numbers taken as zero. The first column of a pair lies in the upper half, so an output is one
+/// chain over the columns in order, the same for every number of rows.
+/// </remarks>
+internal class BFloat16Tile(int rows) : TileAssembler
+{
+    /// <summary>Rows from which on a tile takes longer for what it reads than the hardware looks ahead.</summary>
+    private const int SlowRows = 6;
+
+
+    /// <summary>Bytes of a pair of columns in a panel.</summary>
+    protected virtual int PairBytes => 128;
+
+    /// <summary>Sums of each row: outputs 0..15, 16..31.</summary>
+    protected AssemblerRegisterZMM[][] Sums { get; private set; } = [];
+
+    /// <summary>A pair of columns of outputs 0..15.</summary>
+    protected AssemblerRegisterZMM Low { get; private set; }
+
+    /// <summary>A pair of columns of outputs 16..31.</summary>
+    protected AssemblerRegisterZMM High { get; private set; }
+
+    protected override void Reserve()
+    {
+        Sums = [.. Enumerable.Range(0, rows).Select(_ => Take(2))];
+        Low = Take();
+        High = Take();
+    }
+
+    protected override void Body()
+    {
+        Begin();
+        Repeat(nameof(TileArguments.Blocks), () =>
+        {
+            for (int pair = 0; pair < RowPacking.BFloat16BlockPairs; pair++)
+                Pair(pair * PairBytes, 4 * pair);
+            Code.add(Weights, RowPacking.BFloat16BlockPairs * PairBytes);
+            Code.add(Rows, rows * RowPacking.BFloat16RecordBytes);
+        });
+        Repeat(nameof(TileArguments.Pairs), () =>
+        {
+            Pair(0, 0);
+            Code.add(Weights, PairBytes);
+            Code.add(Rows, 4);
+        });
+        Finish();
+    }
+
+    protected virtual void Begin() => BeginSums(Sums);
+
+    protected virtual void Finish() => StoreSums(Sums);
+
+    /// <summary>Loads a pair of columns into <see cref="Low"/> and <see cref="High"/>.</summary>
+    protected virtual void LoadPair(int at)
+    {
+        Code.vmovups(Low, __zmmword_ptr[Weights + at]);
+        Code.vmovups(High, __zmmword_ptr[Weights + (at + 64)]);
+    }
+
+    private void Pair(int weights, int at)
+    {
+        for (int line = 0; line < PairBytes; line += 64)
+        {
+            // Far ahead and into the second level, since the first level's few outstanding loads are the rows'.
+            if (rows >= SlowRows)
+                Code.prefetcht1(__byte_ptr[Weights + (weights + 8192 + line)]);
+            else
+                Code.prefetcht0(__byte_ptr[Weights + (weights + 3072 + line)]);
+        }
+
+        LoadPair(weights);
+        for (int row = 0; row < rows; row++)
+        {
+            int from = (row * RowPacking.BFloat16RecordBytes) + at;
+            Code.vdpbf16ps(Sums[row][0], Low, __dword_bcst[Rows + from]);
+            Code.vdpbf16ps(Sums[row][1], High, __dword_bcst[Rows + from]);
+        }
+    }
+}

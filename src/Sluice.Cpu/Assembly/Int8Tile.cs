@@ -1,0 +1,209 @@
+using Iced.Intel;
+using Sluice.Cpu.Weights;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Sluice.Cpu.Assembly;
+
+/// <summary>
+/// Some rows times a strip of 16 outputs of quantised weights: <c>vpdpbusd</c> on four columns at a time, one register of outputs to a row. A
+/// block of 32 columns is unpacked into eight registers; each row's products with it are summed in int32, exactly, then
+/// scaled in float32 and added: <c>sum += (products * weights' factor) * row's factor</c>, then what the weights subtract.
+/// </summary>
+/// <remarks>See <see cref="QuantisedFormat"/> and <see cref="RowPacking"/> for the layouts.</remarks>
+internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
+{
+    private const byte OrOfAnd = 0xF8;
+    private const int InitialAt = 32;
+    private const int FactorAt = 40;
+    private const int SumAt = 44;
+
+    private AssemblerRegisterZMM[][] _sums = [];
+    private AssemblerRegisterZMM[] _weights = [];
+    private AssemblerRegisterZMM[] _products = [];
+    private AssemblerRegisterZMM[] _singles = [];
+    private AssemblerRegisterZMM _first;
+    private AssemblerRegisterZMM _second;
+    private AssemblerRegisterZMM _factor;
+    private AssemblerRegisterZMM _offsetFactor;
+    private AssemblerRegisterZMM _nibble;
+    private AssemblerRegisterZMM _high;
+    private AssemblerRegisterZMM _shifted;
+    private int _next;
+
+    protected override void Reserve()
+    {
+        // The longest kernel, Q6_K's, takes 31.
+        _sums = [.. Enumerable.Range(0, rows).Select(_ => Take(1))];
+        _weights = Take(8);
+        _products = Take(4);
+        _first = Take();
+        if (format.Factors != FactorKind.Single)
+        {
+            _second = Take();
+            _factor = Take();
+        }
+
+        if (format.Factors == FactorKind.WithOffset)
+            _offsetFactor = Take();
+
+        // Few rows leave registers for all of a superblock's factors: memory is then read strictly in order.
+        if (format.Factors == FactorKind.Single && rows <= 4)
+            _singles = Take(QuantisedFormat.Blocks);
+        if (format.LowBytes != 512)
+            _nibble = Take();
+        if (format.HighBits > 0)
+        {
+            _high = Take();
+            _shifted = Take();
+        }
+    }
+
+    protected override void Body()
+    {
+        if (format.LowBytes != 512)
+            Broadcast(_nibble, 0x0F0F0F0Fu);
+        if (format.HighBits > 0)
+            Broadcast(_high, format.HighBits == 1 ? 0x10101010u : 0x30303030u);
+        BeginSums(_sums);
+        Repeat(nameof(TileArguments.Blocks), () =>
+        {
+            if (format.Factors != FactorKind.Single)
+                Code.vcvtph2ps(_factor, __ymmword_ptr[Weights]);
+            if (format.Factors == FactorKind.WithOffset)
+                Code.vcvtph2ps(_offsetFactor, __ymmword_ptr[Weights + 32]);
+            for (int block = 0; block < _singles.Length; block++)
+                Code.vcvtph2ps(_singles[block], __ymmword_ptr[Weights + (32 * block)]);
+            for (int block = 0; block < QuantisedFormat.Blocks; block++)
+                Block(block);
+            Code.add(Weights, format.SuperBytes);
+            Code.add(Rows, QuantisedFormat.Blocks * rows * RowPacking.Int8RecordBytes);
+        });
+        StoreSums(_sums);
+    }
+
+    private void Block(int block)
+    {
+        Prefetch(block);
+        LoadFactors(block);
+        LoadElements(block);
+        for (int row = 0; row < rows; row++)
+        {
+            int record = ((block * rows) + row) * RowPacking.Int8RecordBytes;
+            AssemblerRegisterZMM products = Dot(record, 0, format.Factors == FactorKind.ByHalves ? 4 : 8);
+            if (format.Factors == FactorKind.ByHalves)
+            {
+                AssemblerRegisterZMM others = Dot(record, 4, 8);
+                Code.vmulps(products, products, _first);
+                Code.vfmadd231ps(products, others, _second);
+            }
+            else
+            {
+                Code.vmulps(products, products, _first);
+            }
+
+            Code.vfmadd231ps(_sums[row][0], products, __dword_bcst[Rows + (record + FactorAt)]);
+            if (format.Factors == FactorKind.WithOffset)
+                Code.vfnmadd231ps(_sums[row][0], _second, __dword_bcst[Rows + (record + SumAt)]);
+        }
+    }
+
+    /// <summary>The products of a row with some quads of columns, in float32.</summary>
+    private AssemblerRegisterZMM Dot(int record, int firstQuad, int endQuad)
+    {
+        AssemblerRegisterZMM products = _products[_next++ % _products.Length];
+        if (format.Offset != 0)
+            Code.vpbroadcastd(products, __dword_ptr[Rows + (record + InitialAt + firstQuad)]);
+        else
+            Code.vpxord(products, products, products);
+        for (int quad = firstQuad; quad < endQuad; quad++)
+            Code.vpdpbusd(products, _weights[quad], __dword_bcst[Rows + (record + (4 * quad))]);
+        Code.vcvtdq2ps(products, products);
+        return products;
+    }
+
+    private void LoadFactors(int block)
+    {
+        switch (format.Factors)
+        {
+            case FactorKind.Single when _singles.Length > 0:
+                _first = _singles[block];
+                break;
+            case FactorKind.Single:
+                Code.vcvtph2ps(_first, __ymmword_ptr[Weights + (32 * block)]);
+                break;
+            case FactorKind.WithOffset:
+                Code.vpmovzxbd(_first, __xmmword_ptr[Weights + (64 + (16 * block))]);
+                Code.vcvtdq2ps(_first, _first);
+                Code.vmulps(_first, _first, _factor);
+                Code.vpmovzxbd(_second, __xmmword_ptr[Weights + (192 + (16 * block))]);
+                Code.vcvtdq2ps(_second, _second);
+                Code.vmulps(_second, _second, _offsetFactor);
+                break;
+            default:
+                Code.vpmovsxbd(_first, __xmmword_ptr[Weights + (64 + (32 * block))]);
+                Code.vcvtdq2ps(_first, _first);
+                Code.vmulps(_first, _first, _factor);
+                Code.vpmovsxbd(_second, __xmmword_ptr[Weights + (80 + (32 * block))]);
+                Code.vcvtdq2ps(_second, _second);
+                Code.vmulps(_second, _second, _factor);
+                break;
+        }
+    }
+
+    private void LoadElements(int block)
+    {
+        int low = format.FactorBytes + (block * format.LowBytes);
+        if (format.LowBytes == 512)
+        {
+            for (int quad = 0; quad < 8; quad++)
+                Code.vmovups(_weights[quad], __zmmword_ptr[Weights + (low + (64 * quad))]);
+            return;
+        }
+
+        for (int quad = 0; quad < 4; quad++)
+        {
+            Code.vmovups(_weights[quad], __zmmword_ptr[Weights + (low + (64 * quad))]);
+            Code.vpsrlw(_weights[quad + 4], _weights[quad], 4);
+            Code.vpandd(_weights[quad + 4], _weights[quad + 4], _nibble);
+            Code.vpandd(_weights[quad], _weights[quad], _nibble);
+        }
+
+        int high = format.FactorBytes + (QuantisedFormat.Blocks * format.LowBytes) + (block * format.HighBytes);
+        for (int quad = 0; quad < 8 && format.HighBits > 0; quad++)
+        {
+            // Where the bits of this quad are, and where they belong: above the lower four.
+            (int at, int bit) = format.HighBits == 1 ? (0, quad) : (64 * (quad / 4), 2 * (quad % 4));
+            Code.vmovups(_shifted, __zmmword_ptr[Weights + (high + at)]);
+            if (bit < 4)
+                Code.vpsllw(_shifted, _shifted, (byte)(4 - bit));
+            else if (bit > 4)
+                Code.vpsrlw(_shifted, _shifted, (byte)(bit - 4));
+            Code.vpternlogd(_weights[quad], _shifted, _high, OrOfAnd);
+        }
+    }
+
+    /// <summary>
+    /// Fetches a block's share of what comes later. A tile of several rows takes longer for a superblock than the hardware looks ahead, and the
+    /// first level's few outstanding loads are the rows': 8 KiB ahead, into the second level. One or two rows are the hardware's
+    /// own business almost; how they are helped best was found by trying, on Zen 4.
+    /// </summary>
+    private void Prefetch(int block)
+    {
+        bool few = rows <= 2;
+        int lines = format.SuperBytes / 64;
+        int ahead = !few || format.HighBits == 2 ? 8192 : format.LowBytes == 512 ? 2560 : 2048;
+        for (int line = block * lines / QuantisedFormat.Blocks; line < (block + 1) * lines / QuantisedFormat.Blocks; line++)
+        {
+            if (few && format.LowBytes != 512 && format.HighBits < 2)
+                Code.prefetchnta(__byte_ptr[Weights + (ahead + (64 * line))]);
+            else
+                Code.prefetcht1(__byte_ptr[Weights + (ahead + (64 * line))]);
+        }
+    }
+
+    private void Broadcast(AssemblerRegisterZMM register, uint value)
+    {
+        Code.mov(eax, value);
+        Code.vpbroadcastd(register, eax);
+    }
+}

@@ -1,0 +1,49 @@
+namespace Sluice.Cpu.Assembly;
+
+/// <summary>
+/// How rows of activations lie for tiles: [blocks of 32 columns, rows of the tile, a record]. A group of rows that share weights is cut into
+/// tiles of 12, its last stretch of less than <see cref="StretchRows"/> into tiles of nearly equal height, since a tile of one row
+/// takes as long as one of six. Whatever the tiles, a group of n rows takes the bytes of n rows.
+/// </summary>
+internal static class RowPacking
+{
+    /// <summary>Most rows of a tile.</summary>
+    public const int TileRows = 12;
+
+    /// <summary>A group may be cut after every so many rows without changing its tiles.</summary>
+    public const int StretchRows = 8 * TileRows;
+
+    /// <summary>Columns of a block.</summary>
+    public const int BlockColumns = 32;
+
+    /// <summary>Pairs of columns of a block.</summary>
+    public const int BFloat16BlockPairs = BlockColumns / 2;
+
+    /// <summary>Bytes of a block of one row in BF16.</summary>
+    public const int BFloat16RecordBytes = 2 * BlockColumns;
+
+    /// <summary>
+    /// Bytes of a block of one row in INT8: 32 numbers, what their products with weights begin from for each half of them (the
+    /// weights' offset times minus their sum, int32), their factor, and their sum times the factor (float32).
+    /// </summary>
+    public const int Int8RecordBytes = 48;
+
+    /// <summary>Blocks of columns that INT8 rows and weights are padded to.</summary>
+    public const int Int8SuperBlocks = 8;
+
+    /// <summary>The tile that holds a row of a group: its first row and its height.</summary>
+    public static (int First, int Rows) TileOf(int row, int rowsOfGroup)
+    {
+        int even = rowsOfGroup / StretchRows * StretchRows;
+        if (row < even)
+            return (row / TileRows * TileRows, TileRows);
+        int rest = rowsOfGroup - even;
+        int tiles = (rest + TileRows - 1) / TileRows;
+        (int height, int taller) = Math.DivRem(rest, tiles);
+        int at = row - even;
+        int edge = taller * (height + 1);
+        return at < edge
+            ? (even + (at / (height + 1) * (height + 1)), height + 1)
+            : (even + edge + ((at - edge) / height * height), height);
+    }
+}

@@ -1,0 +1,38 @@
+using System.Runtime.InteropServices;
+
+namespace Sluice.Cpu.Assembly;
+
+/// <summary>What an assembled tile works on; its one argument is a pointer to this.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct TileArguments
+{
+    /// <summary>The weights, from the first column on.</summary>
+    public byte* Weights;
+
+    /// <summary>The rows, packed as the kernel's kind of product wants them, from the same column on.</summary>
+    public byte* Rows;
+
+    /// <summary>The first output of the first row.</summary>
+    public float* Outputs;
+
+    /// <summary>Bytes from one row of outputs to the next.</summary>
+    public nint OutputStride;
+
+    /// <summary>Whole blocks of columns.</summary>
+    public nint Blocks;
+
+    /// <summary>Pairs of columns after them.</summary>
+    public nint Pairs;
+
+    /// <summary>Not zero when sums go on from the outputs there are.</summary>
+    public nint Resumes;
+
+    /// <summary>Factors of the 32 outputs, for E4M3.</summary>
+    public float* Scales;
+
+    /// <summary>The tables of <see cref="Simd.E4M3Tables"/>, for E4M3.</summary>
+    public void* Tables;
+
+    /// <summary>Where a kernel keeps the registers that Windows wants back unchanged: the stack pointer never moves.</summary>
+    public fixed byte Saved[160];
+}

@@ -1,0 +1,139 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+using Sluice.Cpu.Assembly;
+using Sluice.Cpu.Simd;
+using Sluice.Cpu.Weights;
+
+namespace Sluice.Cpu.Kernels;
+
+/// <summary>
+/// Quantised weights times rows in INT8, with what .NET exposes: AVX-VNNI, AVX2, SSE, Arm's dot product. A block of a strip is unpacked to
+/// bytes once for all rows. The arithmetic is the assembled tile's, to the bit.
+/// </summary>
+internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : PanelProduct
+    where T : unmanaged, ISimd<T>
+{
+    public override RowForm Form => format.Form;
+
+    public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
+    {
+        byte* elements = stackalloc byte[512];
+        float* factors = stackalloc float[48];
+        int* products = stackalloc int[32];
+        int supers = QuantisedFormat.SuperBlocksOf(w.Columns);
+        for (int strip = 0; strip < 2 * panels; strip++)
+        {
+            byte* super = w.Data + (((2 * firstPanel) + strip) * PanelMatrix.BytesOfStrip(w.Type, w.Columns));
+            float* to = y + (strip * QuantisedFormat.StripOutputs);
+            for (int block = 0; block < supers * QuantisedFormat.Blocks; block++)
+            {
+                QuantisedStrip.Unpack(format, super, block % QuantisedFormat.Blocks, elements);
+                QuantisedStrip.ReadFactors(format, super, block % QuantisedFormat.Blocks, factors, factors + 16, factors + 32);
+                for (int row = 0; row < x.Count;)
+                {
+                    (int start, int height) = RowPacking.TileOf(row, x.Count);
+                    byte* record = x.Packed + (start * x.RowBytes) + (block * (long)(height * RowPacking.Int8RecordBytes));
+                    for (; row < start + height; row++, record += RowPacking.Int8RecordBytes)
+                        AddBlock(elements, factors, record, products, to + (row * stride), block > 0);
+                }
+
+                if (block % QuantisedFormat.Blocks == QuantisedFormat.Blocks - 1)
+                    super += format.SuperBytes;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void AddBlock(byte* elements, float* factors, byte* record, int* products, float* y, bool resume)
+    {
+        int* initial = (int*)(record + RowPacking.BlockColumns);
+        float* scale = (float*)(initial + 2);
+        bool byHalves = format.Factors == FactorKind.ByHalves;
+        Dot(elements, record, 0, byHalves ? 4 : 8, initial[0], products);
+        if (byHalves)
+            Dot(elements, record, 4, 8, initial[1], products + 16);
+        T factor = T.BroadcastAt(scale);
+        T sum = T.BroadcastAt(scale + 1);
+        for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
+        {
+            T scaled = T.LoadIntegers(products + i) * T.Load(factors + i);
+            if (byHalves)
+                scaled = T.MultiplyAdd(T.LoadIntegers(products + 16 + i), T.Load(factors + 16 + i), scaled);
+            T total = T.MultiplyAdd(scaled, factor, resume ? T.Load(y + i) : T.Zero);
+            if (format.Factors == FactorKind.WithOffset)
+                total = T.MultiplyAdd(T.Zero - T.Load(factors + 32 + i), sum, total);
+            T.Store(total, y + i);
+        }
+    }
+
+    /// <summary>The products of 16 outputs with some quads of columns of a row.</summary>
+    [MethodImpl(Jit.Kernel)]
+    private static void Dot(byte* elements, byte* row, int firstQuad, int endQuad, int initial, int* products)
+    {
+        if (Avx2.IsSupported)
+        {
+            Vector256<int> low = Vector256.Create(initial), high = low;
+            for (int quad = firstQuad; quad < endQuad; quad++)
+            {
+                var x = Vector256.Create(((int*)row)[quad]);
+                low = Add(low, Vector256.Load(elements + (64 * quad)), x);
+                high = Add(high, Vector256.Load(elements + (64 * quad) + 32), x);
+            }
+
+            low.Store(products);
+            high.Store(products + 8);
+            return;
+        }
+
+        for (int part = 0; part < 4; part++)
+        {
+            var sum = Vector128.Create(initial);
+            for (int quad = firstQuad; quad < endQuad; quad++)
+                sum = Add(sum, Vector128.Load(elements + (64 * quad) + (16 * part)), Vector128.Create(((int*)row)[quad]));
+            sum.Store(products + (4 * part));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Add(Vector256<int> sum, Vector256<byte> weights, Vector256<int> x)
+    {
+        if (AvxVnni.IsSupported)
+            return AvxVnni.MultiplyWideningAndAdd(sum, weights, x.AsSByte());
+
+        // In 16 bits, even columns apart from odd ones: adding products of bytes to 16-bit sums would saturate.
+        Vector256<short> words = x.AsInt16();
+        Vector256<int> even = Avx2.MultiplyAddAdjacent((weights.AsUInt16() & Vector256.Create((ushort)0xFF)).AsInt16(), (words << 8) >> 8);
+        Vector256<int> odd = Avx2.MultiplyAddAdjacent((weights.AsUInt16() >>> 8).AsInt16(), words >> 8);
+        return sum + even + odd;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<int> Add(Vector128<int> sum, Vector128<byte> weights, Vector128<int> x)
+    {
+        if (Dp.IsSupported)
+        {
+            // Signed times signed is what there is: w = (w - 128) + 128.
+            Vector128<sbyte> signed = (weights ^ Vector128.Create((byte)0x80)).AsSByte();
+            Vector128<int> offset = Dp.DotProduct(Vector128<int>.Zero, Vector128.Create((sbyte)64), x.AsSByte());
+            return Dp.DotProduct(sum, signed, x.AsSByte()) + offset + offset;
+        }
+
+        Vector128<short> words = x.AsInt16();
+        Vector128<short> low = (weights.AsUInt16() & Vector128.Create((ushort)0xFF)).AsInt16();
+        Vector128<short> high = (weights.AsUInt16() >>> 8).AsInt16();
+        if (Sse2.IsSupported)
+            return sum + Sse2.MultiplyAddAdjacent(low, (words << 8) >> 8) + Sse2.MultiplyAddAdjacent(high, words >> 8);
+
+        // Sums of neighbouring pairs, two 32-bit products each, whatever the machine.
+        Vector128<int> first = Products(low, (words << 8) >> 8);
+        return sum + first + Products(high, words >> 8);
+    }
+
+    private static Vector128<int> Products(Vector128<short> a, Vector128<short> b)
+    {
+        Vector128<int> even = ((a.AsInt32() << 16) >> 16) * ((b.AsInt32() << 16) >> 16);
+        return even + ((a.AsInt32() >> 16) * (b.AsInt32() >> 16));
+    }
+}

@@ -1,0 +1,254 @@
+using System.Runtime.Intrinsics;
+using Sluice.Backends;
+using Sluice.Core;
+using Sluice.Cpu.Assembly;
+using Sluice.Cpu.Kernels;
+using Sluice.Cpu.Simd;
+using Sluice.Tests.Operations;
+
+namespace Sluice.Cpu.Tests;
+
+/// <summary>
+/// Products that round activations: against float64 products of the same rounded activations with weights as
+/// <see cref="StoredNumbers"/> decodes them, and the same bits with assembled instructions, AVX-512, AVX2 and 128 bits, alone and in any batch.
+/// </summary>
+public sealed class FastProductTests
+{
+    private static readonly DType[] ByteTypes = [DType.Q8_0, DType.Q4_0, DType.Q4_K, DType.Q5_K, DType.Q6_K, DType.IQ4_NL, DType.Q3_K];
+
+    public static TheoryData<DType> Types =>
+        [DType.BF16, DType.F8E4M3, .. ByteTypes, DType.Q2_K, DType.IQ4_XS, DType.MXFP4];
+
+    [Theory]
+    [MemberData(nameof(Types))]
+    public void Products_agree_with_float64_and_with_every_instruction_set(DType type)
+    {
+        Random random = new(20261126 + (int)type);
+        foreach ((int outputs, int blocks) in new[] { (5, 1), (32, 2), (70, 3), (150, 9), (40, 32) })
+        {
+            int columns = blocks * (type.IsBlocked() ? type.Block().Elements : 38);
+            MatrixSource weights = type.IsBlocked()
+                ? RandomBlocks.Of(random, type, outputs, columns)
+                : new RandomMatrix(random, type, outputs, columns, type == DType.F8E4M3 ? 128 : 0);
+            const int Rows = 27;
+            float[] x = Rig.Normal(random, Rows * columns);
+            double[] expected = Expected(weights, x, Rows);
+            float[]? first = null;
+            foreach ((KernelSet kernels, int threads) in Ways())
+            {
+                using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+                Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, weights);
+                string what = $"{type}, {outputs} x {columns}, {kernels.Name}";
+                float[] found = Linear(backend, matrix, x, Rows);
+                AssertClose(expected, found, type is DType.Q2_K or DType.IQ4_XS ? 3e-3 : 3e-6, what);
+                OperationTests.AssertSame(first ??= found, found, what);
+                foreach (int rows in new[] { 1, 2, 3, 7, 11, 12, 13, 25 })
+                    OperationTests.AssertSame(found[..(rows * outputs)], Linear(backend, matrix, x[..(rows * columns)], rows), $"{what}, {rows} rows");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Types))]
+    public void Tied_embeddings_are_looked_up_as_they_are_stored(DType type)
+    {
+        Random random = new(3);
+        int columns = type.IsBlocked() ? 3 * type.Block().Elements : 38;
+        MatrixSource weights = type.IsBlocked() ? RandomBlocks.Of(random, type, 45, columns) : new RandomMatrix(random, type, 45, columns, type == DType.F8E4M3 ? 128 : 0);
+        using CpuBackend backend = new(new CpuOptions { Threads = 1 });
+        Matrix matrix = backend.LoadMatrix(MatrixUse.EmbeddingAndLinear, weights);
+        StepBatch batch = new(45);
+        batch.Add([.. Enumerable.Range(0, 45)], 0, 0, new int[3], LogitsWanted.None);
+        Activation hidden = backend.Allocate(45, columns);
+        backend.Embed(batch, matrix, hidden);
+        float[] row = new float[columns];
+        for (int i = 0; i < 45; i++)
+        {
+            backend.Read(hidden, i, row);
+            double[] expected = Decode(weights, i);
+            AssertClose(expected, row, type is DType.Q2_K or DType.IQ4_XS ? 4e-3 : 0, $"{type}, row {i}");
+        }
+    }
+
+    [Fact]
+    public void Experts_in_blocks_agree_with_every_instruction_set_and_in_any_batch()
+    {
+        const int Rows = 130;
+        const int Hidden = 256;
+        Random random = new(5);
+        ExpertSource[] sources = [.. Enumerable.Range(0, 6).Select(_ => new ExpertSource(
+            RandomBlocks.Of(random, DType.Q4_K, 256, Hidden), RandomBlocks.Of(random, DType.Q4_K, 256, Hidden), RandomBlocks.Of(random, DType.Q6_K, Hidden, 256)))];
+        float[] values = Rig.Normal(random, Rows * Hidden);
+        float[] logits = Rig.Normal(random, Rows * 6);
+        float[]? first = null;
+        foreach ((KernelSet kernels, int threads) in Ways())
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+            ExpertWeights experts = backend.LoadExperts(sources);
+            float[] all = Run(0, Rows);
+            OperationTests.AssertSame(first ??= all, all, kernels.Name);
+            foreach (int row in new[] { 0, 1, 57, Rows - 1 })
+                OperationTests.AssertSame(all[(row * Hidden)..((row + 1) * Hidden)], Run(row, 1), $"{kernels.Name}, row {row} alone");
+
+            float[] Run(int from, int rows)
+            {
+                Routing routing = backend.AllocateRouting(rows, 3);
+                backend.Route(Rig.Of(backend, logits[(from * 6)..((from + rows) * 6)], rows), true, routing, rows);
+                Activation y = Rig.Empty(backend, rows, Hidden);
+                backend.Experts(Rig.Of(backend, values[(from * Hidden)..((from + rows) * Hidden)], rows), routing, experts, y, rows);
+                return Rig.Read(backend, y, rows);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void What_is_no_number_stays_none(float value)
+    {
+        Random random = new(6);
+        foreach ((KernelSet kernels, int threads) in Ways())
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+            foreach (DType type in (DType[])[DType.BF16, DType.Q8_0, DType.Q4_K, DType.Q6_K])
+            {
+                Matrix matrix = backend.LoadMatrix(
+                    MatrixUse.Linear, type.IsBlocked() ? RandomBlocks.Of(random, type, 40, 256) : new RandomMatrix(random, type, 40, 256));
+                float[] x = Rig.Normal(random, 2 * 256);
+                x[100] = value;
+                Activation y = backend.Allocate(2, 40);
+                backend.Linear(Rig.Of(backend, x, 2), matrix, null, y, 2);
+                float[] row = new float[40];
+                backend.Read(y, 0, row);
+                Assert.All(row, number => Assert.False(float.IsFinite(number)));
+                backend.Read(y, 1, row);
+                Assert.All(row, number => Assert.True(float.IsFinite(number)));
+            }
+        }
+    }
+
+    [Fact]
+    public void Disabled_instructions_are_not_used()
+    {
+        Assert.Equal(CpuFeatures.Avx512BFloat16, CpuFeatureDetection.Disabled("avx512bf16,sse9"));
+        Assert.Equal(CpuFeatures.Avx512Vnni, CpuFeatureDetection.Disabled(" AVX512VNNI "));
+        Assert.Equal(CpuFeatures.All, CpuFeatureDetection.Disabled("assembly"));
+        Assert.Equal(CpuFeatures.None, CpuFeatureDetection.Disabled(null));
+    }
+
+    [Fact]
+    public void Tiles_cover_a_group_and_a_cut_of_it_has_the_same()
+    {
+        for (int rows = 1; rows < 400; rows++)
+        {
+            int covered = 0;
+            while (covered < rows)
+            {
+                (int first, int height) = RowPacking.TileOf(covered, rows);
+                Assert.Equal(covered, first);
+                Assert.InRange(height, 1, RowPacking.TileRows);
+                for (int row = first; row < first + height; row++)
+                    Assert.Equal((first, height), RowPacking.TileOf(row, rows));
+                int cut = first / RowPacking.StretchRows * RowPacking.StretchRows;
+                Assert.Equal((first - cut, height), RowPacking.TileOf(first - cut, Math.Min(RowPacking.StretchRows, rows - cut)));
+                covered += height;
+            }
+
+            Assert.Equal(rows, covered);
+        }
+    }
+
+    /// <summary>One product with each type, for comparison between processes.</summary>
+    internal static float[] OfAllTypes(CpuBackend backend)
+    {
+        using (backend)
+        {
+            Random random = new(9);
+            List<float> all = [];
+            foreach (DType type in ByteTypes)
+            {
+                Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, RandomBlocks.Of(random, type, 70, 768));
+                all.AddRange(Linear(backend, matrix, Rig.Normal(random, 20 * 768), 20));
+            }
+
+            return [.. all];
+        }
+    }
+
+    /// <summary>Every way this process has: assembled, each set of instructions disabled in turn, and narrower registers.</summary>
+    private static IEnumerable<(KernelSet Kernels, int Threads)> Ways()
+    {
+        const ActivationPrecision Fast = ActivationPrecision.Fast;
+        yield return (KernelSet.Best(Fast)!, 1);
+        yield return (KernelSet.Best(Fast)!, 3);
+        if (Vector512.IsHardwareAccelerated)
+            yield return (new KernelSet<V512, V512>("512 bits", Fast), 2);
+        if (Vector256.IsHardwareAccelerated)
+            yield return (new KernelSet<V256, Twice<V256>>("256 bits", Fast), 2);
+        yield return (new KernelSet<V128, Twice<Twice<V128>>>("128 bits", Fast), 2);
+    }
+
+    private static float[] Linear(CpuBackend backend, Matrix matrix, float[] x, int rows)
+    {
+        Activation y = Rig.Empty(backend, rows, matrix.Rows);
+        backend.Linear(Rig.Of(backend, x, rows), matrix, null, y, rows);
+        return Rig.Read(backend, y, rows);
+    }
+
+    private static double[] Expected(MatrixSource weights, float[] x, int rows)
+    {
+        double[][] decoded = [.. Enumerable.Range(0, weights.Rows).Select(row => Decode(weights, row))];
+        double[] expected = new double[rows * weights.Rows];
+        for (int row = 0; row < rows; row++)
+        {
+            double[] rounded = Rounded(x.AsSpan(row * weights.Columns, weights.Columns), weights.Type);
+            for (int output = 0; output < weights.Rows; output++)
+                expected[(row * weights.Rows) + output] = decoded[output].Zip(rounded, (w, value) => w * value).Sum();
+        }
+
+        return expected;
+    }
+
+    private static double[] Rounded(ReadOnlySpan<float> x, DType type)
+    {
+        double[] rounded = new double[x.Length];
+        if (!ByteTypes.Contains(type))
+        {
+            for (int c = 0; c < x.Length; c++)
+                rounded[c] = StoredNumbers.FromBF16(StoredNumbers.ToBF16(x[c]));
+            return rounded;
+        }
+
+        for (int block = 0; block < x.Length; block += 32)
+        {
+            float largest = 0;
+            for (int c = block; c < block + 32; c++)
+                largest = Math.Max(largest, Math.Abs(x[c]));
+            for (int c = block; c < block + 32; c++)
+                rounded[c] = Math.Round((double)(x[c] * (127f / largest)), MidpointRounding.ToEven) * (largest / 127f);
+        }
+
+        return rounded;
+    }
+
+    private static double[] Decode(MatrixSource weights, int row)
+    {
+        float[] values = new float[weights.Columns];
+        StoredNumbers.Decode(weights.Type, weights.Row(row, new byte[weights.RowBytes]), values);
+        float[] scales = new float[weights.ScaleBlock == 0 ? 0 : (weights.Columns + weights.ScaleBlock - 1) / weights.ScaleBlock];
+        if (scales.Length > 0)
+            weights.RowScales(row, scales);
+        return [.. values.Select((value, c) => (double)(scales.Length > 0 ? value * scales[c / weights.ScaleBlock] : value))];
+    }
+
+    private static void AssertClose(double[] expected, float[] found, double tolerance, string what)
+    {
+        Assert.Equal(expected.Length, found.Length);
+        double scale = expected.Max(Math.Abs);
+        for (int i = 0; i < expected.Length; i++)
+        {
+            if (!(Math.Abs(expected[i] - found[i]) <= tolerance * scale))
+                Assert.Fail($"{what}: number {i} is {found[i]:r}, expected {expected[i]:r}, {Math.Abs(expected[i] - found[i]) / scale:e1} of the largest apart");
+        }
+    }
+}
