@@ -64,8 +64,9 @@ public sealed partial class Sampler
 
         ReadOnlySpan<float> logits = shortlist.Logits;
         int topK = TopK(options);
-        if (topK > ids.Length)
+        if (topK > LogitShortlists.Length)
             return -1;
+        topK = Math.Min(topK, ids.Length); // a shorter list holds all tokens that are possible
         if (topK > 0)
             return DrawFromSorted(topK, WeighSorted(logits[..topK], logits[0], options.Temperature), options, sequence.NextUniform());
 
