@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints;
@@ -10,25 +9,8 @@ internal static class Floats
 
     internal static void Widen(DType type, ReadOnlySpan<byte> stored, Span<float> values)
     {
-        if (stored.Length != values.Length * type.Size())
-            throw new ArgumentException($"{stored.Length} bytes are not {values.Length} of {type}", nameof(stored));
-
-        switch (type)
-        {
-            case DType.F32:
-                for (int i = 0; i < values.Length; i++)
-                    values[i] = BinaryPrimitives.ReadSingleLittleEndian(stored[(4 * i)..]);
-                break;
-            case DType.F16:
-                for (int i = 0; i < values.Length; i++)
-                    values[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(stored[(2 * i)..]);
-                break;
-            case DType.BF16:
-                for (int i = 0; i < values.Length; i++)
-                    values[i] = BitConverter.Int32BitsToSingle(BinaryPrimitives.ReadUInt16LittleEndian(stored[(2 * i)..]) << 16);
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(type), type, "not a type that widens to float32");
-        }
+        if (!CanWiden(type))
+            throw new ArgumentOutOfRangeException(nameof(type), type, "not a type that widens to float32");
+        StoredNumbers.Decode(type, stored, values);
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Sluice.Caching.Sequences;
 using Sluice.Engine;
 using Sluice.Engine.Sampling;
@@ -24,7 +23,7 @@ public sealed class CardAgreementTests(ITestOutputHelper output)
     public async Task Greedy_tokens_agree_in_every_condition()
     {
         GoldenBackends.NeedCard();
-        int[][] prompts = [.. Prompts().Take(PromptCount)];
+        int[][] prompts = [.. DemoModel.Prompts().Take(PromptCount)];
         using DemoModel demo = new(GoldenBackends.Card, new ModelOptions { MaxStepTokens = 512, MaxLogitRows = 64, CacheBytes = 512 << 20 });
         (int same, int parted) = (0, 0);
         SampledToken[][] expected;
@@ -92,13 +91,5 @@ public sealed class CardAgreementTests(ITestOutputHelper output)
         await foreach (SampledToken token in engine.Submit(request).WithCancellation(TestContext.Current.CancellationToken))
             tokens.Add(token);
         return [.. tokens];
-    }
-
-    private static IEnumerable<int[]> Prompts()
-    {
-        using JsonDocument file = DemoModel.ReadJson("eval.json.gz");
-        JsonElement[] items = [.. file.RootElement.GetProperty("items").EnumerateArray()];
-        for (int i = 0; i < items.Length; i++)
-            yield return DemoModel.Ids(items[i * 37 % items.Length], "prompt_ids");
     }
 }

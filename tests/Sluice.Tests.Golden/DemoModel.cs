@@ -32,6 +32,17 @@ internal sealed class DemoModel : IDisposable
 
     public static int[] Ids(JsonElement item, string property) => [.. item.GetProperty(property).EnumerateArray().Select(id => id.GetInt32())];
 
+    /// <summary>The prompts of the model's tasks, in an order that takes some of each task first.</summary>
+    public static IEnumerable<int[]> Prompts()
+    {
+        using JsonDocument file = ReadJson("eval.json.gz");
+        JsonElement[] items = [.. file.RootElement.GetProperty("items").EnumerateArray()];
+
+        // Tasks come one after another: a stride takes some of each.
+        for (int i = 0; i < items.Length; i++)
+            yield return Ids(items[i * 37 % items.Length], "prompt_ids");
+    }
+
     public void Dispose()
     {
         Model.Dispose();

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Sluice.Caching.Memory;
 using Sluice.Caching.Sequences;
 using Sluice.Engine;
@@ -22,7 +21,7 @@ public sealed class EngineInvarianceTests(ITestOutputHelper output)
     [Fact]
     public async Task Greedy_tokens_are_the_same_in_every_condition()
     {
-        int[][] prompts = [.. Prompts().Take(Setting("SLUICE_INVARIANCE_PROMPTS", 24))];
+        int[][] prompts = [.. DemoModel.Prompts().Take(Setting("SLUICE_INVARIANCE_PROMPTS", 24))];
         using DemoModel demo = new(GoldenBackends.Cpu, new ModelOptions { MaxStepTokens = 512, MaxLogitRows = 64, CacheBytes = 512 << 20 });
         int[][] expected;
         await using (InferenceEngine engine = new(demo.Model, Options(isCaching: false)))
@@ -51,7 +50,7 @@ public sealed class EngineInvarianceTests(ITestOutputHelper output)
     public async Task Nobody_reads_freed_memory()
     {
         int requests = Setting("SLUICE_POISON_REQUESTS", 300);
-        int[][] prompts = [.. Prompts().Take(Math.Min(requests, 100))];
+        int[][] prompts = [.. DemoModel.Prompts().Take(Math.Min(requests, 100))];
         using DemoModel demo = new(GoldenBackends.Cpu, new ModelOptions { MaxStepTokens = 512, MaxLogitRows = 32, CacheBytes = 48 << 20 });
         int[][] expected;
         await using (InferenceEngine alone = new(demo.Model, Options(isCaching: false)))
@@ -181,16 +180,6 @@ public sealed class EngineInvarianceTests(ITestOutputHelper output)
 
     private static void AssertSame(int[] expected, int[] found, string condition) =>
         Assert.True(expected.AsSpan().SequenceEqual(found), $"{condition}: {string.Join(' ', found)}, expected {string.Join(' ', expected)}");
-
-    private static IEnumerable<int[]> Prompts()
-    {
-        using JsonDocument file = DemoModel.ReadJson("eval.json.gz");
-        JsonElement[] items = [.. file.RootElement.GetProperty("items").EnumerateArray()];
-
-        // Tasks come one after another: a stride takes some of each.
-        for (int i = 0; i < items.Length; i++)
-            yield return DemoModel.Ids(items[i * 37 % items.Length], "prompt_ids");
-    }
 
     private static int Setting(string name, int otherwise) =>
         Environment.GetEnvironmentVariable(name) is { } value ? int.Parse(value, CultureInfo.InvariantCulture) : otherwise;

@@ -10,19 +10,17 @@ internal sealed class GgufWriter : IDisposable
 {
     private const uint Version = 3;
     private const int Alignment = 32;
-    private const int BufferBytes = 1 << 20;
 
     private readonly string _path;
-    private readonly FileStream _stream;
+    private readonly UnfinishedFile _file;
     private readonly IReadOnlyList<TensorDeclaration> _tensors;
     private int _tensor;
     private long _left;
-    private bool _completed;
 
-    private GgufWriter(string path, FileStream stream, IReadOnlyList<TensorDeclaration> tensors)
+    private GgufWriter(string path, UnfinishedFile file, IReadOnlyList<TensorDeclaration> tensors)
     {
         _path = path;
-        _stream = stream;
+        _file = file;
         _tensors = tensors;
         _left = tensors.Count > 0 ? tensors[0].ByteLength : 0;
     }
@@ -31,16 +29,15 @@ internal sealed class GgufWriter : IDisposable
     internal static GgufWriter Create(string path, GgufMetadataBuilder metadata, IReadOnlyList<TensorDeclaration> tensors)
     {
         byte[] header = Header(metadata, tensors);
-        var stream = new FileStream(Unfinished(path), FileMode.Create, FileAccess.Write, FileShare.None, BufferBytes);
+        var file = new UnfinishedFile(path);
         try
         {
-            stream.Write(header);
-            return new GgufWriter(path, stream, tensors);
+            file.Stream.Write(header);
+            return new GgufWriter(path, file, tensors);
         }
         catch
         {
-            stream.Dispose();
-            File.Delete(Unfinished(path));
+            file.Dispose();
             throw;
         }
     }
@@ -50,11 +47,11 @@ internal sealed class GgufWriter : IDisposable
     {
         if (data.Length > _left)
             throw new InvalidOperationException($"{_path}: {data.Length} bytes are more than the {_left} that the tensor has left");
-        _stream.Write(data);
+        _file.Stream.Write(data);
         _left -= data.Length;
         if (_left > 0)
             return;
-        Pad(_stream);
+        Pad(_file.Stream);
         _tensor++;
         _left = _tensor < _tensors.Count ? _tensors[_tensor].ByteLength : 0;
     }
@@ -64,19 +61,11 @@ internal sealed class GgufWriter : IDisposable
     {
         if (_tensor < _tensors.Count)
             throw new InvalidOperationException($"{_path}: tensors from {_tensors[_tensor].Name} on were not written");
-        _stream.Flush(flushToDisk: true);
-        _stream.Dispose();
-        File.Move(Unfinished(_path), _path, overwrite: true);
-        _completed = true;
+        _file.Complete();
     }
 
     /// <summary>Discards the file unless it is complete.</summary>
-    public void Dispose()
-    {
-        _stream.Dispose();
-        if (!_completed)
-            File.Delete(Unfinished(_path));
-    }
+    public void Dispose() => _file.Dispose();
 
     /// <summary>Everything before the data, padded.</summary>
     internal static byte[] Header(GgufMetadataBuilder metadata, IReadOnlyList<TensorDeclaration> tensors)
@@ -116,6 +105,4 @@ internal sealed class GgufWriter : IDisposable
         if (over > 0)
             stream.Write(new byte[Alignment - over]);
     }
-
-    private static string Unfinished(string path) => path + ".unfinished";
 }

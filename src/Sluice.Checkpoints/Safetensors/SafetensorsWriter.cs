@@ -36,17 +36,15 @@ public sealed record TensorDeclaration(string Name, DType Type, IReadOnlyList<in
 public sealed class SafetensorsWriter : IDisposable
 {
     private const int HeaderAlignment = 8;
-    private const int BufferBytes = 1 << 20;
 
     private readonly string _path;
-    private readonly FileStream _stream;
+    private readonly UnfinishedFile _file;
     private readonly long _length;
-    private bool _completed;
 
-    private SafetensorsWriter(string path, FileStream stream, IReadOnlyList<TensorInfo> tensors, long length)
+    private SafetensorsWriter(string path, UnfinishedFile file, IReadOnlyList<TensorInfo> tensors, long length)
     {
         _path = path;
-        _stream = stream;
+        _file = file;
         Tensors = tensors;
         _length = length;
     }
@@ -73,19 +71,18 @@ public sealed class SafetensorsWriter : IDisposable
             offset = checked(offset + ordered[i].ByteLength);
         }
 
-        var stream = new FileStream(Unfinished(path), FileMode.Create, FileAccess.Write, FileShare.None, BufferBytes);
+        var file = new UnfinishedFile(path);
         try
         {
             Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
             BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
-            stream.Write(length);
-            stream.Write(header);
-            return new SafetensorsWriter(path, stream, places, offset);
+            file.Stream.Write(length);
+            file.Stream.Write(header);
+            return new SafetensorsWriter(path, file, places, offset);
         }
         catch
         {
-            stream.Dispose();
-            File.Delete(Unfinished(path));
+            file.Dispose();
             throw;
         }
     }
@@ -93,30 +90,22 @@ public sealed class SafetensorsWriter : IDisposable
     /// <summary>Appends data, in the order of <see cref="Tensors"/>; pieces may be of any size.</summary>
     public void Write(ReadOnlySpan<byte> data)
     {
-        if (data.Length > _length - _stream.Position)
+        if (data.Length > _length - _file.Stream.Position)
             throw new InvalidOperationException($"{_path}: {data.Length} bytes are more than the declared tensors have left");
-        _stream.Write(data);
+        _file.Stream.Write(data);
     }
 
     /// <summary>Ends the file and gives it its name.</summary>
     /// <exception cref="InvalidOperationException">Data is missing.</exception>
     public void Complete()
     {
-        if (_stream.Position != _length)
-            throw new InvalidOperationException($"{_path}: {_length - _stream.Position} bytes of the declared tensors were not written");
-        _stream.Flush(flushToDisk: true);
-        _stream.Dispose();
-        File.Move(Unfinished(_path), _path, overwrite: true);
-        _completed = true;
+        if (_file.Stream.Position != _length)
+            throw new InvalidOperationException($"{_path}: {_length - _file.Stream.Position} bytes of the declared tensors were not written");
+        _file.Complete();
     }
 
     /// <summary>Discards the file unless it is complete.</summary>
-    public void Dispose()
-    {
-        _stream.Dispose();
-        if (!_completed)
-            File.Delete(Unfinished(_path));
-    }
+    public void Dispose() => _file.Dispose();
 
     /// <summary>The header without its length, padded so that the data begins at a multiple of 8.</summary>
     internal static byte[] Header(IReadOnlyList<TensorDeclaration> tensors, IReadOnlyDictionary<string, string>? metadata)
@@ -165,6 +154,4 @@ public sealed class SafetensorsWriter : IDisposable
         header.AsSpan(buffer.WrittenCount).Fill((byte)' ');
         return header;
     }
-
-    private static string Unfinished(string path) => path + ".unfinished";
 }

@@ -18,6 +18,10 @@ internal sealed class ProfiledBackend(IBackend inner) : IBackend
 
     public long AvailableBytes => inner.AvailableBytes;
 
+    public bool TakesTiledValueHeads => inner.TakesTiledValueHeads;
+
+    public long BytesOfWeights(DType type, long elements) => inner.BytesOfWeights(type, elements);
+
     /// <summary>Forgets what was measured.</summary>
     public void Reset() => _ticks.Clear();
 

@@ -63,7 +63,6 @@ DEVICE int count_bits(u32 value)
     asm("popc.b32 %0, %1;" : "=r"(result) : "r"(value));
     return (int)result;
 }
-DEVICE void or_shared(u32* word, u32 bits) { asm volatile("red.shared.or.b32 [%0], %1;" ::"r"(shared_address(word)), "r"(bits) : "memory"); }
 DEVICE void add_shared(u32* word, u32 value) { asm volatile("red.shared.add.u32 [%0], %1;" ::"r"(shared_address(word)), "r"(value) : "memory"); }
 // Past the first-level cache, which does not see other blocks' stores.
 DEVICE int load_fresh(const int* address)

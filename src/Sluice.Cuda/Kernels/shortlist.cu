@@ -57,10 +57,6 @@ DEVICE void min_shared(u32* value, u32 other)
 {
     asm volatile("red.shared.min.u32 [%0], %1;" ::"r"(shared_address(value)), "r"(other) : "memory");
 }
-DEVICE void or_shared(u32* value, u32 bits)
-{
-    asm volatile("red.shared.or.b32 [%0], %1;" ::"r"(shared_address(value)), "r"(bits) : "memory");
-}
 
 DEVICE float block_max(float value, float* scratch)
 {

@@ -159,6 +159,8 @@ DEVICE u32 shared_address(const void* pointer)
     return (u32)address;
 }
 
+DEVICE void or_shared(u32* word, u32 bits) { asm volatile("red.shared.or.b32 [%0], %1;" ::"r"(shared_address(word)), "r"(bits) : "memory"); }
+
 DEVICE void copy16_async(u32 shared, const void* global)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
