@@ -32,6 +32,9 @@ public interface IBackend : IDisposable
     /// <summary>What runs, for people: for example <c>cpu (AVX-512, 2 threads)</c>.</summary>
     string Name { get; }
 
+    /// <summary>Whether operations are queued for the device rather than done when they return, so that the host has time for other things.</summary>
+    bool IsQueued => false;
+
     /// <summary>Memory of the device that is free now, bytes: for weights, activations and caches.</summary>
     long AvailableBytes { get; }
 
@@ -179,6 +182,30 @@ public interface IBackend : IDisposable
     /// <paramref name="normalise"/>.
     /// </summary>
     void Route(Activation logits, bool normalise, Routing routing, int rows);
+
+    /// <summary>
+    /// <see cref="Route"/> and, beside it, the shared expert's result, <c>shared.Result = (silu(gateUp[:, :I]) * gateUp[:, I:]) down^T</c>. What lies
+    /// between (<see cref="SharedExpertActivations.Inner"/>) may stay as it was.
+    /// </summary>
+    void RouteBesideShared(Activation logits, bool normalise, Routing routing, SharedExpertActivations shared, Matrix down, int rows) =>
+        InTurn(this, logits, normalise, routing, shared, down, rows);
+
+    /// <summary>The same by its three operations in turn.</summary>
+    protected static void InTurn(
+        IBackend backend, Activation logits, bool normalise, Routing routing, SharedExpertActivations shared, Matrix down, int rows)
+    {
+        backend.Route(logits, normalise, routing, rows);
+        backend.SwiGlu(shared.GateUp, shared.Inner, rows);
+        backend.Linear(shared.Inner, down, null, shared.Result, rows);
+    }
+
+    /// <summary>
+    /// Says that the next product after those of this layer is with <paramref name="weight"/>, so that a device whose memory would idle may bring it
+    /// nearer. No result depends on it.
+    /// </summary>
+    void Anticipate(Matrix weight)
+    {
+    }
 
     /// <summary><c>y = sum over chosen experts of weight * down(silu(gate x) * up x)</c>.</summary>
     void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows);

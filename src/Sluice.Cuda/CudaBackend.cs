@@ -16,7 +16,7 @@ namespace Sluice.Cuda;
 /// order; <see cref="Read"/> waits for it. A step in which every sequence has one token is recorded as a graph, for a ladder of batch sizes, and
 /// started by one call from then on.
 /// </summary>
-public sealed unsafe class CudaBackend : IBackend
+public sealed unsafe partial class CudaBackend : IBackend
 {
     private readonly CudaDevice _device;
     private readonly CudaStream _stream;
@@ -36,6 +36,7 @@ public sealed unsafe class CudaBackend : IBackend
     private DeviceStep _step;
     private int _tileTokens = 32;
     private StepProfile? _profile;
+    private StepClock? _clock;
 
     private CudaBackend(CudaDevice device)
     {
@@ -58,6 +59,9 @@ public sealed unsafe class CudaBackend : IBackend
 
     /// <inheritdoc/>
     public string Name { get; }
+
+    /// <inheritdoc/>
+    public bool IsQueued => true;
 
     /// <inheritdoc/>
     public long AvailableBytes => _device.Memory.Free;
@@ -228,13 +232,21 @@ public sealed unsafe class CudaBackend : IBackend
         ArgumentNullException.ThrowIfNull(operations);
         StepBatch? padded = Kernel.IsChecked || _profile is not null ? null : _graphs.Pad(batch, mostRows);
         BeginStep(padded ?? batch);
+        _clock?.Begin(_stream);
         if (_profile is not null)
             _profile.Run(batch, operations);
         else if (padded is null)
             operations(batch);
         else
             _graphs.Run(padded, operations);
+        _clock?.End(_stream);
     }
+
+    /// <summary>From now on <see cref="Computed"/> counts.</summary>
+    public void TimeSteps() => _clock ??= new StepClock();
+
+    /// <summary>Steps since <see cref="TimeSteps"/>, and how long the card computed them; the last may be missing.</summary>
+    public (long Steps, TimeSpan Time) Computed => _clock?.Total ?? (0, TimeSpan.Zero);
 
     /// <summary>What this card can do.</summary>
     public CardLimits MeasureLimits() => CardLimits.Measure(_stream, _products);
@@ -278,14 +290,18 @@ public sealed unsafe class CudaBackend : IBackend
     /// <inheritdoc/>
     public void AddRmsNorm(Activation residual, Activation delta, Vector weight, float epsilon, Activation y, int rows)
     {
-        if (_profile?.Wants("add + norm", OperationWork.Rows(rows, (2 * y.Width) + (2 * InHalves(residual)))) != false)
+        if (_experts.Take(delta) is { } sum)
+            AddExperts(sum, residual, weight, epsilon, y);
+        else if (_profile?.Wants("add + norm", OperationWork.Rows(rows, (2 * y.Width) + (2 * InHalves(residual)))) != false)
             _rows.Norm(On(residual), On(delta), On(weight), epsilon, On(y), rows);
     }
 
     /// <inheritdoc/>
     public void Add(Activation residual, Activation delta, int rows)
     {
-        if (_profile?.Wants("add", OperationWork.Rows(rows, residual.Width + (2 * InHalves(residual)))) != false)
+        if (_experts.Take(delta) is { } sum)
+            AddExperts(sum, residual, null, 0, null);
+        else if (_profile?.Wants("add", OperationWork.Rows(rows, residual.Width + (2 * InHalves(residual)))) != false)
             _rows.Norm(On(residual), On(delta), null, 0, null, rows);
     }
 
@@ -372,48 +388,13 @@ public sealed unsafe class CudaBackend : IBackend
             _attention.Run(_step.Pointers, _step, shape, On(q), gate is null ? null : On(gate), On(kv), layer, On(y));
     }
 
-    /// <inheritdoc/>
-    public void Route(Activation logits, bool normalise, Routing routing, int rows)
-    {
-        if (_profile?.Wants("route", OperationWork.Rows(rows, (2 * logits.Width) + (4 * routing.TopK))) == false)
-            return;
-        _experts.Route(_profile?.DrawLogits(On(logits)) ?? On(logits), normalise, On(routing), rows);
-    }
-
-    /// <inheritdoc/>
-    public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows)
-    {
-        if (_profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false)
-            _experts.Experts(On(x), On(routing), On(experts), null, null, On(y), rows);
-    }
-
-    /// <inheritdoc/>
-    public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation shared, Activation sharedGate, Activation y, int rows)
-    {
-        if (!On(sharedGate).IsFloat)
-        {
-            Experts(x, routing, experts, y, rows);
-            AddGated(shared, sharedGate, y, rows);
-        }
-        else if (_profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false)
-        {
-            _experts.Experts(On(x), On(routing), On(experts), On(shared), On(sharedGate), On(y), rows);
-        }
-    }
-
-    /// <inheritdoc/>
-    public void AddGated(Activation x, Activation gate, Activation y, int rows)
-    {
-        if (_profile?.Wants("add shared", OperationWork.Rows(rows, 3 * y.Width)) != false)
-            _rows.AddGated(On(x), On(gate), On(y), rows);
-    }
-
     /// <summary>Waits for the card and gives back all but the caches, which are their owners' to dispose.</summary>
     public void Dispose()
     {
         _device.MakeCurrent();
         _ = DriverApi.StreamSynchronize(_stream.Handle);
         _graphs.Dispose();
+        _clock?.Dispose();
         _step.Dispose();
         _shortlists.Dispose();
         _experts.Dispose();
@@ -429,9 +410,14 @@ public sealed unsafe class CudaBackend : IBackend
     }
 
     // Width, counting two bytes each.
-    private static int InHalves(Activation activation) => activation.Width * On(activation).ElementBytes / 2;
+    private static int InHalves(Activation activation) => activation.Width * ((CudaActivation)activation).ElementBytes / 2;
 
-    private static CudaActivation On(Activation activation) => (CudaActivation)activation;
+    private CudaActivation On(Activation activation)
+    {
+        // Nothing is read, nor written over, while a sum of it is owed.
+        _experts.Settle();
+        return (CudaActivation)activation;
+    }
 
     private static CudaMatrix On(Matrix matrix) => (CudaMatrix)matrix;
 

@@ -128,6 +128,7 @@ internal sealed partial class EngineLoop
 
     private void Report(Sequence sequence, FinishReason reason, SluiceException? error)
     {
+        Tell(); // the last token before the end
         sequence.Registration.Unregister();
         long now = _clock.GetTimestamp();
         long admitted = sequence.AdmittedAt ?? now;

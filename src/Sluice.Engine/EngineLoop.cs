@@ -28,6 +28,9 @@ internal sealed partial class EngineLoop
 
     // Sequences that get a token in this step, each at the index of its row of logits.
     private readonly List<Sequence> _due = [];
+
+    // Tokens that their callers have not been told of yet.
+    private readonly List<(GenerationStream Stream, SampledToken Token)> _untold = [];
     private readonly LogitShortlists _shortlists;
     private readonly float[] _logits;
     private readonly ulong[] _allowed;
@@ -36,6 +39,9 @@ internal sealed partial class EngineLoop
     private long _stepTicks;
     private long _modelTicks;
     private long _samplingTicks;
+
+    // Added to the above when the step is over, so that all of them are of the same steps.
+    private (long Model, long Sampling) _ofStep;
 
     public EngineLoop(
         ILanguageModel model, PrefixCache cache, Scheduler scheduler, int stepTokens, TimeProvider clock, EngineMeters meters,
@@ -79,12 +85,20 @@ internal sealed partial class EngineLoop
         DeviceWorkRunner.Run(_cache.Memory.Work, _model.Caches);
         long modelStart = _clock.GetTimestamp();
         bool isComputed = TryForward();
-        Volatile.Write(ref _modelTicks, _modelTicks + _clock.GetTimestamp() - modelStart);
+
+        // Where a device computes by itself, callers are told of the step before meanwhile: waking them takes longer than planning a step.
+        Tell();
+        _ofStep.Model += _clock.GetTimestamp() - modelStart;
         int outputTokens = isComputed ? Commit() : 0;
         _scheduler.Advance(_batch.TokenCount);
         Volatile.Write(ref _steps, _steps + 1);
         Volatile.Write(ref _outputTokens, _outputTokens + outputTokens);
         Volatile.Write(ref _stepTicks, _stepTicks + _clock.GetTimestamp() - start);
+        Volatile.Write(ref _modelTicks, _modelTicks + _ofStep.Model);
+        Volatile.Write(ref _samplingTicks, _samplingTicks + _ofStep.Sampling);
+        _ofStep = default;
+        if (!_model.IsQueued || !HasWork)
+            Tell();
         _meters.Step(_clock.GetElapsedTime(start), _batch.TokenCount, outputTokens, _scheduler.Preemptions - preemptions);
         if (!HasWork)
             CheckIntegrityInDebug();
@@ -196,7 +210,7 @@ internal sealed partial class EngineLoop
         finally
         {
             // The device is waited for here.
-            Volatile.Write(ref _modelTicks, _modelTicks + _clock.GetTimestamp() - start);
+            _ofStep.Model += _clock.GetTimestamp() - start;
         }
     }
 
@@ -215,7 +229,7 @@ internal sealed partial class EngineLoop
 
             if (sequence.Matcher?.Accept(sampled.Token) == false)
                 throw new InvalidOperationException($"the constraint refuses the token {sampled.Token} that it allowed");
-            Volatile.Write(ref _samplingTicks, _samplingTicks + _clock.GetTimestamp() - start);
+            _ofStep.Sampling += _clock.GetTimestamp() - start;
         }
         catch (Exception e) when (!IsDeviceLost(e))
         {
@@ -225,12 +239,20 @@ internal sealed partial class EngineLoop
 
         sequence.Append(sampled.Token);
         sequence.FirstTokenAt ??= _clock.GetTimestamp();
-        sequence.Stream.Publish(sampled);
+        _untold.Add((sequence.Stream, sampled));
         if (sequence.StopTokens.AsSpan().Contains(sampled.Token) || sequence.Matcher is { IsEnded: true })
             Finish(sequence, FinishReason.Stop);
         else if (sequence.Length == sequence.MaxLength)
             Finish(sequence, FinishReason.Length);
         return true;
+    }
+
+    /// <summary>Tells callers of their tokens, in the order in which they were made.</summary>
+    private void Tell()
+    {
+        foreach ((GenerationStream stream, SampledToken token) in _untold)
+            stream.Publish(token);
+        _untold.Clear();
     }
 
     /// <summary>The tokens that may come next, a bit for each; empty when all may.</summary>

@@ -21,6 +21,9 @@ public interface ILanguageModel : IDisposable
     /// <summary>KV pages and state slots.</summary>
     CacheArena Caches { get; }
 
+    /// <summary>Whether <see cref="Forward"/> returns before the step is computed; then whatever needs its results waits for it.</summary>
+    bool IsQueued => false;
+
     /// <summary>Runs one step: all layers over the flat batch, leaving logits for <see cref="StepBatch.LogitRows"/>.</summary>
     void Forward(StepBatch batch);
 

@@ -58,6 +58,9 @@ public sealed class LanguageModel : ILanguageModel
     /// <inheritdoc/>
     public CacheArena Caches { get; }
 
+    /// <inheritdoc/>
+    public bool IsQueued => _backend.IsQueued;
+
     /// <summary>What runs the model. It belongs to whoever made it.</summary>
     public IBackend Backend => _backend;
 
@@ -144,6 +147,7 @@ public sealed class LanguageModel : ILanguageModel
     private void Run(StepBatch batch)
     {
         int rows = batch.TokenCount;
+        int logitRows = batch.LogitRows.Length;
         _backend.Embed(batch, _weights.Embedding, _hidden);
         Observer?.Invoke(ModelPoint.Embedding, -1, batch, _hidden);
         _backend.RmsNorm(_hidden, _layers[0].InputNorm, Config.NormEpsilon, _normed, rows);
@@ -152,21 +156,27 @@ public sealed class LanguageModel : ILanguageModel
             DecoderLayer layer = _layers[i];
             layer.TokenMixer.Run(batch, _normed, _delta);
             _backend.AddRmsNorm(_hidden, _delta, layer.PostAttentionNorm, Config.NormEpsilon, _normed, rows);
+            _backend.Anticipate(i + 1 < _layers.Length ? _layers[i + 1].TokenMixer.First : _weights.Head);
             layer.ChannelMixer.Run(_normed, _delta, rows);
 
-            // Every norm but the first joins the addition before it; the last is for logit rows only, so it cannot.
+            // Every norm but the first joins the addition before it; the last does where all rows want logits, as in decoding.
             if (i + 1 < _layers.Length)
                 _backend.AddRmsNorm(_hidden, _delta, _layers[i + 1].InputNorm, Config.NormEpsilon, _normed, rows);
+            else if (logitRows == rows)
+                _backend.AddRmsNorm(_hidden, _delta, _weights.FinalNorm, Config.NormEpsilon, _wantedNormed, rows);
             else
                 _backend.Add(_hidden, _delta, rows);
             Observer?.Invoke(ModelPoint.Layer, i, batch, _hidden);
         }
 
-        int logitRows = batch.LogitRows.Length;
         if (logitRows == 0)
             return;
-        _backend.GatherLogitRows(batch, _hidden, _wanted);
-        _backend.RmsNorm(_wanted, _weights.FinalNorm, Config.NormEpsilon, _wantedNormed, logitRows);
+        if (logitRows < rows)
+        {
+            _backend.GatherLogitRows(batch, _hidden, _wanted);
+            _backend.RmsNorm(_wanted, _weights.FinalNorm, Config.NormEpsilon, _wantedNormed, logitRows);
+        }
+
         Observer?.Invoke(ModelPoint.FinalNorm, -1, batch, _wantedNormed);
         _backend.Linear(_wantedNormed, _weights.Head, null, _logits, logitRows);
     }

@@ -94,6 +94,9 @@ public sealed class FakeModel : ILanguageModel
     /// <summary>Runs after a step has written memory; may throw.</summary>
     public Action<StepBatch>? OnWritten { get; set; }
 
+    /// <summary>Whether the engine is to believe that a step is still being computed when <see cref="Forward"/> returns.</summary>
+    public bool IsQueued { get; init; }
+
     /// <summary>Steps begun.</summary>
     public int Steps { get; private set; }
 

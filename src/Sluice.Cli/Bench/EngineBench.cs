@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Sluice.Caching.Sequences;
+using Sluice.Cuda;
 using Sluice.Engine;
 using Sluice.Engine.Sampling;
 using Sluice.Models;
@@ -19,7 +20,8 @@ internal sealed record TurnRow(string What, int PromptTokens, int CachedTokens, 
 /// <param name="StepSeconds">A step.</param>
 /// <param name="EngineSeconds">Of it, scheduling, cache, commit and publishing.</param>
 /// <param name="SamplingSeconds">Of it, reading logits and choosing tokens.</param>
-internal sealed record ConcurrencyRow(int Streams, double TokensPerSecond, double StepSeconds, double EngineSeconds, double SamplingSeconds);
+/// <param name="DeviceSeconds">What a card computes of a step, by its own clock; null on the CPU.</param>
+internal sealed record ConcurrencyRow(int Streams, double TokensPerSecond, double StepSeconds, double EngineSeconds, double SamplingSeconds, double? DeviceSeconds);
 
 /// <summary>Times the engine on a model: what the prefix cache saves, what it costs, how throughput grows with concurrency.</summary>
 internal sealed class EngineBench(LanguageModel model, int stepTokens, CancellationToken cancellation)
@@ -77,30 +79,52 @@ internal sealed class EngineBench(LanguageModel model, int stepTokens, Cancellat
         return await PairedRuns.RunAsync(pairs, isCaching => UncachedAsync(isCaching, requests, prompt, outputTokens, streams));
     }
 
-    /// <summary>Decodes <paramref name="outputTokens"/> of <paramref name="streams"/> requests at a time.</summary>
+    /// <summary>Decodes <paramref name="outputTokens"/> of <paramref name="streams"/> requests at a time; counts steps in which all of them decode.</summary>
     public async Task<ConcurrencyRow> ConcurrencyAsync(int streams, int prompt, int outputTokens)
     {
         await using InferenceEngine engine = Start(isCaching: true);
         _ = await DecodeAsync(engine, streams, prompt, Math.Min(outputTokens, 8));
-        EngineStatus before = engine.Status;
-        double seconds = await DecodeAsync(engine, streams, prompt, outputTokens);
-        EngineStatus after = engine.Status;
-        double steps = after.Steps - before.Steps;
+        (Moment before, Moment after) = await DecodeAsync(engine, streams, prompt, outputTokens);
+        double steps = after.Status.Steps - before.Status.Steps;
+        double wall = Stopwatch.GetElapsedTime(before.At, after.At).TotalSeconds;
+        double deviceSteps = after.Device.Steps - before.Device.Steps;
+        EngineTimes times = after.Status.Times;
+        EngineTimes earlier = before.Status.Times;
         return new ConcurrencyRow(
             streams,
-            streams * outputTokens / seconds,
-            (after.Times.Steps - before.Times.Steps).TotalSeconds / steps,
-            (after.Times.Engine - before.Times.Engine).TotalSeconds / steps,
-            (after.Times.Sampling - before.Times.Sampling).TotalSeconds / steps);
+            (after.Status.OutputTokens - before.Status.OutputTokens) / wall,
+            wall / steps,
+            (times.Engine - earlier.Engine).TotalSeconds / steps,
+            (times.Sampling - earlier.Sampling).TotalSeconds / steps,
+            deviceSteps == 0 ? null : (after.Device.Time - before.Device.Time).TotalSeconds / deviceSteps);
     }
 
-    private async Task<double> DecodeAsync(InferenceEngine engine, int streams, int prompt, int outputTokens)
+    // From when all have their first token until the first has its last.
+    private async Task<(Moment Before, Moment After)> DecodeAsync(InferenceEngine engine, int streams, int prompt, int outputTokens)
     {
         GenerationRequest[] requests = [.. Enumerable.Range(0, streams).Select(_ => Request(Tokens(prompt), outputTokens))];
-        long start = Stopwatch.GetTimestamp();
-        await Task.WhenAll(requests.Select(request => ReadAsync(engine.Submit(request, cancellation))));
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        int begun = 0;
+        int ended = 0;
+        Moment before = default;
+        Moment after = default;
+        await Task.WhenAll(requests.Select(async request =>
+        {
+            int tokens = 0;
+            await foreach (SampledToken token in engine.Submit(request, cancellation))
+            {
+                tokens++;
+                if (tokens == 1 && Interlocked.Increment(ref begun) == streams)
+                    before = Now();
+                if (tokens == outputTokens && Interlocked.Increment(ref ended) == 1)
+                    after = Now();
+            }
+        }));
+        return (before, after);
+
+        Moment Now() => new(Stopwatch.GetTimestamp(), engine.Status, (model.Backend as CudaBackend)?.Computed ?? default);
     }
+
+    private readonly record struct Moment(long At, EngineStatus Status, (long Steps, TimeSpan Time) Device);
 
     private async Task<double> UncachedAsync(bool isCaching, int requests, int prompt, int outputTokens, int streams)
     {

@@ -16,6 +16,8 @@ internal sealed class ProfiledBackend(IBackend inner) : IBackend
 
     public string Name => inner.Name;
 
+    public bool IsQueued => inner.IsQueued;
+
     public long AvailableBytes => inner.AvailableBytes;
 
     public bool TakesTiledValueHeads => inner.TakesTiledValueHeads;

@@ -6,6 +6,7 @@ using Sluice.Checkpoints;
 using Sluice.Cli.Bench;
 using Sluice.Cli.Terminal;
 using Sluice.Cpu;
+using Sluice.Cuda;
 using Sluice.Engine;
 using Sluice.Models;
 using Spectre.Console;
@@ -47,6 +48,7 @@ internal static class BenchEngineCommand
             using IBackend backend = Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations));
             using LanguageModel loaded = Load(store, backend, parsed.GetValue(memory), cancellation);
             Console.WriteLine($"{backend.Name}, {ByteSize.Format(loaded.Caches.Superblocks * loaded.Caches.Geometry.SuperblockBytes)} for KV and states");
+            (backend as CudaBackend)?.TimeSteps();
             EngineBench bench = new(loaded, StepTokens, cancellation);
             string[] wanted = parsed.GetValue(what)!;
             if (wanted.Contains("turns", StringComparer.Ordinal))
@@ -100,7 +102,7 @@ internal static class BenchEngineCommand
     private static async Task PrintConcurrencyAsync(EngineBench bench, int[] streams, int outputTokens, int repeats)
     {
         Table table = new Table().Border(TableBorder.Simple).AddColumn("streams", c => c.RightAligned());
-        foreach (string column in new[] { "tokens/s", "of one", "step ms", "engine us", "sampling us" })
+        foreach (string column in new[] { "tokens/s", "of one", "step ms", "engine us", "sampling us", "card ms", "over it" })
             table.AddColumn(column, c => c.RightAligned());
         double one = 0;
         foreach (int count in streams)
@@ -111,7 +113,9 @@ internal static class BenchEngineCommand
             ConcurrencyRow row = rows.OrderBy(r => r.TokensPerSecond).ElementAt(rows.Count / 2);
             one = one == 0 ? row.TokensPerSecond : one;
             table.AddRow(
-                N(count, "N0"), N(row.TokensPerSecond, "N0"), N(row.TokensPerSecond / one, "F2"), N(row.StepSeconds * 1e3, "F2"), N(row.EngineSeconds * 1e6, "F0"), N(row.SamplingSeconds * 1e6, "F0"));
+                N(count, "N0"), N(row.TokensPerSecond, "N0"), N(row.TokensPerSecond / one, "F2"), N(row.StepSeconds * 1e3, "F2"), N(row.EngineSeconds * 1e6, "F0"), N(row.SamplingSeconds * 1e6, "F0"),
+                row.DeviceSeconds is { } device ? N(device * 1e3, "F3") : "-",
+                row.DeviceSeconds is { } alone ? N((row.StepSeconds / alone) - 1, "P1") : "-");
         }
 
         AnsiConsole.Write(table);

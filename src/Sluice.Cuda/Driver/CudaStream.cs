@@ -15,6 +15,9 @@ internal sealed unsafe class CudaStream : IDisposable
     /// <summary>Whether work is being recorded into a graph rather than done.</summary>
     public bool IsCapturing { get; private set; }
 
+    /// <summary>Whether there is work that has neither ended nor failed.</summary>
+    public bool IsBusy => DriverApi.StreamQuery(Handle) == DriverApi.NotReady;
+
     /// <summary>Waits until all work so far is done; an error of a kernel shows here.</summary>
     public void Synchronise(string what) => CudaStatus.Check(DriverApi.StreamSynchronize(Handle), what);
 

@@ -7,6 +7,7 @@ internal static unsafe partial class DriverApi
 {
     public const int EventDisableTiming = 2;
     public const int StreamNonBlocking = 1;
+    public const int NotReady = 600;
     public const int CaptureModeThreadLocal = 1;
     public const int FunctionMaxDynamicSharedBytes = 8;
     public const int LaunchAttributeClusterDimension = 4;
@@ -80,6 +81,9 @@ internal static unsafe partial class DriverApi
 
     [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuStreamSynchronize")]
     public static partial int StreamSynchronize(nint stream);
+
+    [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuStreamQuery")]
+    public static partial int StreamQuery(nint stream);
 
     [LibraryImport(NativeLibraries.Cuda, EntryPoint = "cuStreamBeginCapture_v2")]
     public static partial int BeginCapture(nint stream, int mode);

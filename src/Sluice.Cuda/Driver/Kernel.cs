@@ -13,7 +13,8 @@ internal readonly unsafe struct Argument(void* value)
 /// <summary>A function on the card.</summary>
 internal sealed unsafe class Kernel
 {
-    private const int StaticSharedBytes = 48 << 10;
+    // 48 KiB may be had unasked; some kernels have as much as the rest of it in fixed arrays.
+    private const int StaticSharedBytes = 8 << 10;
     private readonly string _name;
     private readonly nint _function;
     private int _sharedBytes = StaticSharedBytes;

@@ -3,7 +3,11 @@
 // Bytes: rows x HIDDEN x 2 (TOP_K + 1, + 1 with a shared expert). A thread has eight elements of a row and all its loads in flight.
 //   grid ceil(rows x HIDDEN / 8 / 128), block 128, no shared memory
 // results [rows x TOP_K, HIDDEN] is what the experts' kernel wrote; `shared` may be null; gate is [rows, 1] of float32, a column of the router's logits.
-// Macros: HIDDEN (a multiple of 8), TOP_K.
+// experts_add_norm: that sum goes straight to the residual stream, and the norm of it to y (rms_norm.cu): residual += sum; y = residual *
+// rsqrt(mean(residual^2) + eps) * norm_weight. Without y no norm.
+// Bytes: rows x HIDDEN x (2 TOP_K + 2 for a shared expert + 8 or 4 of the residual stream + 2). A block a row, its numbers in registers.
+//   grid rows, block ceil(HIDDEN / 8) rounded up to a warp, at most 256
+// Macros: HIDDEN (a multiple of 8), TOP_K, FLOAT_X (of the residual stream).
 #include "sluice.cuh"
 
 #ifndef HIDDEN
@@ -12,10 +16,67 @@
 #ifndef TOP_K
 #define TOP_K 10
 #endif
+#ifndef FLOAT_X
+#define FLOAT_X 1
+#endif
+#if FLOAT_X
+typedef float residual_t;
+#else
+typedef bf16 residual_t;
+#endif
+#define THREADS ((HIDDEN + 255) / 256 * 32 < 256 ? (HIDDEN + 255) / 256 * 32 : 256)
+#define ROUNDS ((HIDDEN + 8 * THREADS - 1) / (8 * THREADS))
 
-KERNEL __launch_bounds__(128) experts_reduce(
-    const bf16* results, const float* weights, const bf16* shared, int shared_stride, const float* gate, int gate_stride, bf16* y, int y_stride,
-    int rows)
+struct Sum
+{
+    const bf16* results;
+    const float* weights;
+    const bf16* shared;
+    const float* gate;
+    int shared_stride, gate_stride;
+};
+
+// Eight neighbouring elements of a row's sum.
+DEVICE void sum_of(const Sum& from, int row, int column, float (&sum)[8])
+{
+    vec16 results[TOP_K];
+    float weight[TOP_K];
+#pragma unroll
+    for (int k = 0; k < TOP_K; k++)
+    {
+        results[k] = load16(from.results + (i64)(row * TOP_K + k) * HIDDEN + column);
+        weight[k] = from.weights[row * TOP_K + k];
+    }
+    vec16 shared = {};
+    float scale = 0;
+    if (from.shared != nullptr)
+    {
+        shared = load16(from.shared + (i64)row * from.shared_stride + column);
+        scale = sigmoid(from.gate[(i64)row * from.gate_stride]);
+    }
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        sum[i] = 0;
+#pragma unroll
+    for (int k = 0; k < TOP_K; k++)
+    {
+        float values[8];
+        unpack(results[k], values);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            sum[i] += weight[k] * values[i];
+    }
+    if (from.shared != nullptr)
+    {
+        float values[8];
+        unpack(shared, values);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            sum[i] += scale * values[i];
+    }
+}
+
+KERNEL __launch_bounds__(128) experts_reduce(const Sum from, bf16* y, int y_stride, int rows)
 {
     dependency_wait();
     dependents_launch();
@@ -23,31 +84,59 @@ KERNEL __launch_bounds__(128) experts_reduce(
     int row = index / (HIDDEN / 8), column = index % (HIDDEN / 8) * 8;
     if (row >= rows)
         return;
-    vec16 results_[TOP_K];
-    float weight[TOP_K];
-#pragma unroll
-    for (int k = 0; k < TOP_K; k++)
-    {
-        results_[k] = load16(results + (i64)(row * TOP_K + k) * HIDDEN + column);
-        weight[k] = weights[row * TOP_K + k];
-    }
-    float sum[8] = {};
-#pragma unroll
-    for (int k = 0; k < TOP_K; k++)
-    {
-        float values[8];
-        unpack(results_[k], values);
-#pragma unroll
-        for (int i = 0; i < 8; i++)
-            sum[i] += weight[k] * values[i];
-    }
-    if (shared != nullptr)
-    {
-        float values[8], scale = sigmoid(gate[(i64)row * gate_stride]);
-        unpack(load16(shared + (i64)row * shared_stride + column), values);
-#pragma unroll
-        for (int i = 0; i < 8; i++)
-            sum[i] += scale * values[i];
-    }
+    float sum[8];
+    sum_of(from, row, column, sum);
     store16(y + (i64)row * y_stride + column, pack8(sum));
+}
+
+KERNEL __launch_bounds__(THREADS) experts_add_norm(
+    const Sum from, residual_t* x, int x_stride, const float* norm_weight, float epsilon, bf16* y, int y_stride)
+{
+    __shared__ float scratch[32];
+    int row = (int)blockIdx.x;
+    dependency_wait();
+    dependents_launch();
+    float values[ROUNDS][8];
+    float squares = 0;
+#pragma unroll
+    for (int r = 0; r < ROUNDS; r++)
+    {
+        int i = (r * THREADS + (int)threadIdx.x) * 8;
+        if (i >= HIDDEN)
+        {
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+                values[r][j] = 0;
+            continue;
+        }
+        float sum[8];
+        load_eight(values[r], x + (i64)row * x_stride + i);
+        sum_of(from, row, i, sum);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            values[r][j] += sum[j];
+        store_eight(x + (i64)row * x_stride + i, values[r]);
+        if (sizeof(residual_t) == 2)
+            unpack(pack8(values[r]), values[r]); // the norm is of what the residual stream holds
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            squares += values[r][j] * values[r][j];
+    }
+    if (y == nullptr)
+        return;
+    float factor = rsqrt_(block_sum(squares, scratch) / HIDDEN + epsilon);
+#pragma unroll
+    for (int r = 0; r < ROUNDS; r++)
+    {
+        int i = (r * THREADS + (int)threadIdx.x) * 8;
+        if (i >= HIDDEN)
+            continue;
+        float4_ w0 = *(const float4_*)(norm_weight + i);
+        float4_ w1 = *(const float4_*)(norm_weight + i + 4);
+        float w[8] = {w0.x, w0.y, w0.z, w0.w, w1.x, w1.y, w1.z, w1.w};
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            values[r][j] *= factor * w[j];
+        store16(y + (i64)row * y_stride + i, pack8(values[r]));
+    }
 }

@@ -2,22 +2,25 @@
 // exp(x - max) and exp((x - max) / temperature) over all tokens, a token drawn by the latter's weights where one is wanted, and whether the row is usable:
 // no NaN, no positive infinity, something finite.
 //
-// shortlist_parts: the same of slices of SLICE tokens, so that a single row keeps many multiprocessors busy. A thread holds 32 logits. At least LENGTH logits
-// are not below the LENGTH-th of the threads' maxima, and few more: those are put in order by counting, each, how many are above it.
+// shortlist_parts: the same of slices of SLICE tokens, so that a single row keeps many multiprocessors busy. A thread has 32 logits. In every one of eight
+// warps eight threads' maxima are not below the eighth of that warp, so at least LENGTH logits are not below the least of those eighths, and not many
+// more: those are put in order by counting, each, how many are above it.
 //   grid (ceil(width / SLICE), rows), block 256. Bytes: 4 a logit.
 // shortlist_merge: the slices' results of a row in the same way: no slice's last may be above the row's. A draw finds its slice by the slices' sums and then
 // walks it in the order of ids.
 //   grid (rows), block 1024
 //
+// Both run once a step, so that their instructions come from device memory each time: loops are not unrolled, for a kilobyte of code costs more than a turn.
+//
 // The host gives: asked [rows] of (temperature or 0, uniform number in [0, 1) or -1 for no draw); keys [rows, slices, LENGTH] and sums [rows, slices] as room
-// between the two; results [rows] of Result. At most 64 slices. A slice with very many equal logits gives up (UNUSABLE), and the host reads the row.
+// between the two; results [rows] of Result. asked, results and done [rows] are the host's own memory, read and written across the bus, and the host waits
+// for done[row] to be `stamp`. At most 64 slices. A slice with very many equal logits gives up (UNUSABLE), and the host reads the row.
 #include "sluice.cuh"
 
 #define LENGTH 64
 #define SLICE 8192
 #define MOST_SLICES 64
 #define GATHERED 1024   // of a slice
-#define HELD 32         // logits of a thread
 
 struct alignas(8) Asked
 {
@@ -69,17 +72,29 @@ DEVICE float block_max(float value, float* scratch)
     return value;
 }
 
+DEVICE float warp_min_of_eight(const float* values)
+{
+    float least = values[threadIdx.x % 8];
+#pragma unroll
+    for (int mask = 4; mask > 0; mask >>= 1)
+        least = -fmax_(-least, -shuffle_xor(least, mask));
+    return least;
+}
+
 // Writes the LENGTH largest of `count` different keys, largest first, zeros where there are fewer.
 template <class Store>
 DEVICE void largest(const u64* keys, int count, Store store)
 {
+#pragma unroll 1
     for (int i = (int)threadIdx.x; i < LENGTH; i += (int)blockDim.x)
         if (i >= count)
             store(i, 0);
+#pragma unroll 1
     for (int i = (int)threadIdx.x; i < count; i += (int)blockDim.x)
     {
         u64 mine = keys[i];
         int above = 0;
+#pragma unroll 4
         for (int j = 0; j < count; j++)
             above += keys[j] > mine;
         if (above < LENGTH)
@@ -89,63 +104,84 @@ DEVICE void largest(const u64* keys, int count, Store store)
 
 KERNEL __launch_bounds__(256) shortlist_parts(const float* logits, int stride, int width, const Asked* asked, u64* keys, Sums* sums)
 {
+    __shared__ float4_ staged[SLICE / 4];
     __shared__ u64 gathered[GATHERED];
     __shared__ float maxima[256];
     __shared__ float scratch[32];
-    __shared__ float bar;
+    __shared__ float bars[8];
     __shared__ u32 count, flags;
-    int thread = (int)threadIdx.x, first = (int)blockIdx.x * SLICE + thread * 4;
+    float* values = (float*)staged;
+    int thread = (int)threadIdx.x, first = (int)blockIdx.x * SLICE;
     if (thread == 0)
         count = 0, flags = 0;
+    Asked wanted = asked[blockIdx.y];
     dependency_wait();
     dependents_launch();
-    Asked wanted = asked[blockIdx.y];
     const float* row = logits + (i64)blockIdx.y * stride;
-    float x[HELD], most = -INFINITY_;
-    u32 strange = 0;
-#pragma unroll
-    for (int i = 0; i < HELD / 4; i++)
+
+    // Every thread looks at what it copies itself.
+#pragma unroll 1
+    for (int i = thread * 4; i < SLICE; i += 1024)
     {
-        int id = first + i * 1024;
-        float4_ four = id + 4 <= width ? *(const float4_*)(row + id) : float4_{-INFINITY_, -INFINITY_, -INFINITY_, -INFINITY_};
-        x[4 * i] = four.x, x[4 * i + 1] = four.y, x[4 * i + 2] = four.z, x[4 * i + 3] = four.w;
-#pragma unroll
-        for (int j = 0; j < 4; j++)
+        if (first + i + 4 <= width)
         {
-            float& value = x[4 * i + j];
-            if (id + 4 > width && id + j < width)
-                value = row[id + j];
-            strange |= !(value < INFINITY_);
-            most = fmax_(most, value);
+            copy16_async(shared_address(values + i), row + first + i);
+            continue;
         }
+#pragma unroll 1
+        for (int j = i; j < i + 4; j++)
+            values[j] = first + j < width ? row[first + j] : -INFINITY_;
+    }
+    copies_commit();
+    copies_wait<0>();
+    float most = -INFINITY_;
+    bool is_strange = false;
+#pragma unroll 1
+    for (int i = thread * 4; i < SLICE; i += 1024)
+    {
+        float4_ x = staged[i / 4];
+        is_strange = is_strange || !(x.x < INFINITY_) || !(x.y < INFINITY_) || !(x.z < INFINITY_) || !(x.w < INFINITY_);
+        most = fmax_(fmax_(most, fmax_(x.x, x.y)), fmax_(x.z, x.w));
     }
     maxima[thread] = most;
     block_sync();
-    if (strange != 0)
+    if (is_strange)
         or_shared(&flags, UNUSABLE);
     int above = 0;
-    for (int i = 0; i < 256; i++)
-        above += maxima[i] > most || (maxima[i] == most && i < thread);
-    if (above == LENGTH - 1)
-        bar = most;
-    float max = block_max(most, scratch);
-
-    float factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f, total = 0, tempered = 0;
-#pragma unroll
-    for (int i = 0; i < HELD; i++)
+#pragma unroll 4
+    for (int i = 0; i < 32; i++)
     {
-        bool is_there = first + i / 4 * 1024 + i % 4 < width && x[i] > -INFINITY_;
-        total += is_there ? exp_(x[i] - max) : 0.0f;
-        tempered += is_there ? exp_((x[i] - max) * factor) : 0.0f;
-        if (is_there && x[i] >= bar)
+        float other = maxima[thread / 32 * 32 + i];
+        above += other > most || (other == most && i < thread % 32);
+    }
+    if (above == LENGTH / 8 - 1)
+        bars[thread / 32] = most;
+    float max = block_max(most, scratch), bar = warp_min_of_eight(bars);
+
+    bool is_tempered = wanted.temperature > 0.0f && wanted.temperature != 1.0f;
+    float factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f, total = 0, tempered = 0;
+#pragma unroll 1
+    for (int i = thread * 4; i < SLICE; i += 1024)
+    {
+#pragma unroll 1
+        for (int j = 0; j < 4; j++)
         {
-            u32 at = add_shared(&count, 1);
-            if (at < GATHERED)
-                gathered[at] = key_of(x[i], first + i / 4 * 1024 + i % 4);
+            float x = values[i + j];
+            if (!(x > -INFINITY_))
+                continue;
+            total += exp_(x - max);
+            if (is_tempered)
+                tempered += exp_((x - max) * factor);
+            if (x >= bar)
+            {
+                u32 at = add_shared(&count, 1);
+                if (at < GATHERED)
+                    gathered[at] = key_of(x, first + i + j);
+            }
         }
     }
-    total = block_sum(total, scratch);
-    tempered = block_sum(tempered, scratch);    // its barriers also end the gathering
+    total = block_sum(total, scratch);          // its barriers also end the gathering
+    tempered = is_tempered ? block_sum(tempered, scratch) : total;
     i64 part = (i64)blockIdx.y * gridDim.x + blockIdx.x;
     if (thread == 0)
         sums[part] = Sums{max, total, tempered, flags | (count > GATHERED ? UNUSABLE : 0)};
@@ -153,83 +189,10 @@ KERNEL __launch_bounds__(256) shortlist_parts(const float* logits, int stride, i
     largest(gathered, min_((int)count, GATHERED), [&](int at, u64 key) { target[at] = key; });
 }
 
-KERNEL __launch_bounds__(1024) shortlist_merge(
-    const float* logits, int stride, int width, const Asked* asked, const u64* keys, const Sums* sums, int slices, Result* results)
+// Walks the slice that a draw falls in, in the order of ids, by a whole block; `rest` is what of the draw is left for the slice.
+DEVICE void draw(const float* row, int width, int slice, float rest, float max, float factor, float* scratch, u32* chosen, int* drawn)
 {
-    __shared__ u64 gathered[MOST_SLICES * LENGTH];
-    __shared__ Sums parts[MOST_SLICES];
-    __shared__ float scratch[32];
-    __shared__ u32 count, flags, chosen;
-    __shared__ int slice;
-    __shared__ float rest;
-    int thread = (int)threadIdx.x;
-    dependency_wait();
-    dependents_launch();
-    Asked wanted = asked[blockIdx.x];
-    Result* result = results + blockIdx.x;
-    keys += (i64)blockIdx.x * slices * LENGTH;
-    if (thread == 0)
-        count = 0, flags = 0, chosen = 0xffffffffu, slice = -1;
-    if (thread < slices)
-        parts[thread] = sums[(i64)blockIdx.x * slices + thread];
-    block_sync();
-
-    float max = block_max(thread < slices ? parts[thread].max : -INFINITY_, scratch);
-    float factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f, total = 0, tempered = 0;
-    if (thread < slices)
-    {
-        Sums& part = parts[thread];
-        if (part.max > -INFINITY_)
-        {
-            total = part.total * exp_(part.max - max);
-            tempered = part.tempered *= exp_((part.max - max) * factor);
-        }
-        if (part.flags != 0)
-            or_shared(&flags, part.flags);
-    }
-    total = block_sum(total, scratch);
-    tempered = block_sum(tempered, scratch);
-
-    u64 bar = 0;
-    for (int i = 0; i < slices; i++)
-    {
-        u64 last = keys[i * LENGTH + LENGTH - 1];
-        bar = last > bar ? last : bar;
-    }
-    for (int i = thread; i < slices * LENGTH; i += 1024)
-    {
-        u64 key = keys[i];
-        if (key != 0 && key >= bar)
-            gathered[add_shared(&count, 1)] = key;
-    }
-    block_sync();
-    largest(gathered, (int)count, [&](int at, u64 key)
-    {
-        result->logits[at] = key == 0 ? -INFINITY_ : from_ordered((u32)(key >> 32));
-        result->ids[at] = key == 0 ? -1 : (int)~(u32)key;
-    });
-
-    bool draws = wanted.uniform >= 0.0f && wanted.temperature > 0.0f;
-    if (thread == 0)
-    {
-        result->total = total, result->tempered = tempered, result->drawn = -1;
-        result->flags = flags | (max > -INFINITY_ ? 0 : UNUSABLE);
-        float target = wanted.uniform * tempered;
-        for (int i = 0; i < slices && draws; i++)
-        {
-            if (parts[i].max == -INFINITY_)
-                continue;
-            slice = i, rest = target;           // the last one with any weight, should rounding lead past the end
-            target -= parts[i].tempered;
-            if (target < 0.0f)
-                break;
-        }
-    }
-    block_sync();
-    if (!draws || slice < 0)
-        return;
-    const float* row = logits + (i64)blockIdx.x * stride;
-    int first = slice * SLICE + thread * (SLICE / 1024), lane = thread % 32, last = -1;
+    int thread = (int)threadIdx.x, first = slice * SLICE + thread * (SLICE / 1024), lane = thread % 32, last = -1;
     float weights[SLICE / 1024], own = 0;
 #pragma unroll
     for (int i = 0; i < SLICE / 1024; i++)
@@ -251,19 +214,19 @@ KERNEL __launch_bounds__(1024) shortlist_merge(
     for (int i = 0; i < thread / 32; i++)
         before += scratch[i];
     if (before > rest && own > 0.0f)
-        min_shared(&chosen, (u32)thread);
+        min_shared(chosen, (u32)thread);
     block_sync();
-    if (chosen == 0xffffffffu)                  // rounding led past the end: the last with any weight
+    if (*chosen == 0xffffffffu)                 // rounding led past the end: the last with any weight
     {
         block_sync();
         if (last >= 0)
-            min_shared(&chosen, (u32)~last);
+            min_shared(chosen, (u32)~last);
         block_sync();
         if (thread == 0)
-            result->drawn = (int)~chosen;
+            *drawn = (int)~*chosen;
         return;
     }
-    if (thread != (int)chosen)
+    if (thread != (int)*chosen)
         return;
     float target = rest - (before - own);
     for (int i = 0; i < SLICE / 1024; i++)
@@ -275,5 +238,96 @@ KERNEL __launch_bounds__(1024) shortlist_merge(
         if (target < 0.0f)
             break;
     }
-    result->drawn = last;
+    *drawn = last;
+}
+
+KERNEL __launch_bounds__(1024) shortlist_merge(
+    const float* logits, int stride, int width, const Asked* asked, const u64* keys, const Sums* sums, int slices, Result* results, int* done, int stamp)
+{
+    __shared__ u64 gathered[MOST_SLICES * LENGTH];
+    __shared__ u64 lasts[MOST_SLICES];
+    __shared__ Sums parts[MOST_SLICES];
+    __shared__ float scratch[32];
+    __shared__ u32 count, flags, chosen;
+    __shared__ int slice;
+    __shared__ float rest;
+    int thread = (int)threadIdx.x;
+    Asked wanted = asked[blockIdx.x];
+    dependency_wait();
+    dependents_launch();
+    Result* result = results + blockIdx.x;
+    keys += (i64)blockIdx.x * slices * LENGTH;
+    u64 own[MOST_SLICES * LENGTH / 1024];
+#pragma unroll
+    for (int i = 0; i < MOST_SLICES * LENGTH / 1024; i++)
+        own[i] = thread + i * 1024 < slices * LENGTH ? keys[thread + i * 1024] : 0;
+    if (thread == 0)
+        count = 0, flags = 0, chosen = 0xffffffffu, slice = -1;
+    if (thread < slices)
+    {
+        parts[thread] = sums[(i64)blockIdx.x * slices + thread];
+        lasts[thread] = keys[thread * LENGTH + LENGTH - 1];
+    }
+    block_sync();
+
+    float max = block_max(thread < slices ? parts[thread].max : -INFINITY_, scratch);
+    float factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f, total = 0, tempered = 0;
+    if (thread < slices)
+    {
+        Sums& part = parts[thread];
+        if (part.max > -INFINITY_)
+        {
+            total = part.total * exp_(part.max - max);
+            tempered = part.tempered *= exp_((part.max - max) * factor);
+        }
+        if (part.flags != 0)
+            or_shared(&flags, part.flags);
+    }
+    total = block_sum(total, scratch);
+    tempered = block_sum(tempered, scratch);
+
+    u64 bar = 0;
+#pragma unroll 4
+    for (int i = 0; i < slices; i++)
+        bar = lasts[i] > bar ? lasts[i] : bar;
+#pragma unroll
+    for (int i = 0; i < MOST_SLICES * LENGTH / 1024; i++)
+    {
+        if (own[i] != 0 && own[i] >= bar)
+            gathered[add_shared(&count, 1)] = own[i];
+    }
+    block_sync();
+    largest(gathered, (int)count, [&](int at, u64 key)
+    {
+        result->logits[at] = key == 0 ? -INFINITY_ : from_ordered((u32)(key >> 32));
+        result->ids[at] = key == 0 ? -1 : (int)~(u32)key;
+    });
+
+    bool draws = wanted.uniform >= 0.0f && wanted.temperature > 0.0f;
+    if (thread == 0)
+    {
+        result->total = total, result->tempered = tempered, result->drawn = -1;
+        result->flags = flags | (max > -INFINITY_ ? 0 : UNUSABLE);
+        float target = wanted.uniform * tempered;
+#pragma unroll 1
+        for (int i = 0; i < slices && draws; i++)
+        {
+            if (parts[i].max == -INFINITY_)
+                continue;
+            slice = i, rest = target;           // the last one with any weight, should rounding lead past the end
+            target -= parts[i].tempered;
+            if (target < 0.0f)
+                break;
+        }
+    }
+    block_sync();
+    if (draws && slice >= 0)
+        draw(logits + (i64)blockIdx.x * stride, width, slice, rest, max, factor, scratch, &chosen, &result->drawn);
+
+    block_sync();
+    if (thread == 0)
+    {
+        fence_system();
+        store_relaxed_system(done + blockIdx.x, stamp);
+    }
 }

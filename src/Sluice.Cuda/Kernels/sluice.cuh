@@ -177,6 +177,16 @@ DEVICE void copies_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
+// Asks for memory to be brought into the second-level cache, without waiting: `pieces` of 2 KiB for each block of so many threads, block after block.
+#define AHEAD_PIECE 2048
+DEVICE void fetch_ahead(const u8* from, int block, int pieces, int threads)
+{
+    from += (i64)block * pieces * AHEAD_PIECE;
+#pragma unroll 1
+    for (int i = (int)threadIdx.x; i < pieces; i += threads)
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from + i * AHEAD_PIECE), "n"(AHEAD_PIECE) : "memory");
+}
+
 // ---- threads ---------------------------------------------------------------------------------------------------------------
 
 DEVICE void block_sync() { asm volatile("bar.sync 0;" ::: "memory"); }
@@ -367,6 +377,8 @@ DEVICE void copy_bulk(u32 shared, const void* global, int bytes, u32 barrier)
 DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // The whole device sees what this thread, and those it met in a barrier before, wrote; and this thread what they saw.
+DEVICE void fence_system() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+DEVICE void store_relaxed_system(int* address, int value) { asm volatile("st.relaxed.sys.global.s32 [%0], %1;" ::"l"(address), "r"(value) : "memory"); }
 DEVICE void fence_device() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
 DEVICE u32 load_acquire(const void* address)
 {

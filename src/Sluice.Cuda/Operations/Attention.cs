@@ -101,12 +101,12 @@ internal sealed unsafe class Attention : IDisposable
     }
 
     /// <summary>
-    /// Large clusters share the work on few sequences; those of eight and four want twice as many places as there are pairs of sequence and KV head,
-    /// to balance. Measured on an H100.
+    /// Large clusters share the work on few sequences; those of eight want twice as many places as there are pairs of sequence and KV head, to balance.
+    /// Measured on an H200.
     /// </summary>
     private (Kernel Kernel, int Cluster, int Workers) DecodeKernel(AttentionConfig shape, int pairs, int tiles, int hasGate)
     {
-        foreach ((int cluster, int placesOfPair) in (ReadOnlySpan<(int, int)>)[(8, 2), (4, 2), (2, 1)])
+        foreach ((int cluster, int placesOfPair) in (ReadOnlySpan<(int, int)>)[(8, 2), (4, 1), (2, 1)])
         {
             // At most so many fit: no need to compile what cannot.
             if (2 * _launcher.Device.Processors / cluster < placesOfPair * pairs)

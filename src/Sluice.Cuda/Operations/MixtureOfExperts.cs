@@ -1,3 +1,4 @@
+using Sluice.Backends;
 using Sluice.Cuda.Driver;
 using Sluice.Cuda.Memory;
 
@@ -10,11 +11,19 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
 {
     private const int Threads = 256;
     private const int WarpsOfRoute = 8;
+    private const int WarpsBesideShared = 16; // WARPS of route_beside_shared.cu
     private const int ChunkRows = 256; // CHUNK of route.cu
+
+    // What is fetched of the matrix after this layer, and from how many rows on it is worth it: measured on an H200.
+    private const int AheadRows = 4;
+    private const long AheadSkip = 17L << 20;
+    private const long AheadBytes = 32L << 20;
+    private const int AheadPiece = 2048; // AHEAD_PIECE of sluice.cuh
 
     private readonly Launcher _launcher;
     private readonly DeviceMemory _arrivals;
     private readonly ScratchMemory _scratch;
+    private ExpertsSum? _owed;
 
     public MixtureOfExperts(Launcher launcher)
     {
@@ -27,32 +36,55 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     /// <summary>Bytes of what sorting leaves behind for <paramref name="rows"/> rows: sorted, plan, ready, counts.</summary>
     public static long PlanBytes(int rows, int topK) => Layout.Of(rows, topK).Bytes;
 
+    /// <summary>Whether <see cref="RouteBesideShared"/> takes so many rows.</summary>
+    public static bool CanRouteBesideShared(int rows, CudaActivation gateUp) => rows <= WarpsBesideShared && gateUp.IsFloat;
+
     public void Route(CudaActivation logits, bool normalise, CudaRouting routing, int rows)
     {
-        int experts = logits.Width;
-        int topK = routing.TopK;
-        routing.ExpertCount = experts;
-        Layout layout = Layout.Of(routing.Rows, topK);
-        (ulong from, int stride) = (logits.Address, logits.Stride);
-        (ulong ids, ulong weights) = (routing.Experts, routing.Weights);
-        (ulong sorted, ulong plan, ulong ready) = (routing.Plan, routing.Plan + layout.Plan, routing.Plan + layout.Ready);
+        Choice choice = Prepare(logits, routing, rows);
+        (ulong from, int stride) = logits.Place;
         ulong arrivals = _arrivals.Address;
-        int tileRows = Variant.For(rows, topK, experts, routing.InnerWidth).Tile;
-        routing.TileRows = tileRows;
-        int flag = normalise ? 1 : 0;
-        _launcher.Get("route.cu", "route", () => Macros(routing, normalise), experts, topK, flag).Launch(
-            _launcher.Stream, (Launcher.CeilDiv(rows, WarpsOfRoute), 1, 1), Threads, 0,
-            &from, &stride, &ids, &weights, &sorted, &plan, &ready, &arrivals, &rows, &tileRows);
+        _launcher.Get("route.cu", "route", () => Macros(routing, normalise), logits.Width, routing.TopK, normalise ? 1 : 0).Launch(
+            _launcher.Stream, (Launcher.CeilDiv(rows, WarpsOfRoute), 1, 1), Threads, WarpsOfRoute * choice.RoomBytes,
+            &from, &stride, &choice.Ids, &choice.Weights, &choice.Sorted, &choice.Plan, &choice.Ready, &arrivals, &rows, &choice.TileRows);
         if (rows > ChunkRows)
             Align(routing, normalise, rows);
     }
 
-    /// <summary>The chosen experts' weighted sum and, if there is one, the shared expert's result times its gate, which is float32.</summary>
+    /// <summary>The same for few rows, with the shared expert's result beside it; meanwhile the beginning of <paramref name="ahead"/> is fetched.</summary>
+    public void RouteBesideShared(
+        CudaActivation logits, bool normalise, CudaRouting routing, CudaActivation gateUp, CudaMatrix down, CudaActivation result, CudaMatrix? ahead, int rows)
+    {
+        Choice choice = Prepare(logits, routing, rows);
+        (ulong from, int stride) = logits.Place;
+        (ulong gates, int gateStride) = gateUp.Place;
+        (ulong to, int toStride) = result.Place;
+        (ulong weight, int outputs, int columns) = (down.Address, down.Rows, down.Columns);
+        int blocks = Launcher.CeilDiv(outputs, 16);
+        (ulong aheadAt, int aheadPieces) = Ahead(ahead, rows, blocks);
+        int tiles = Launcher.CeilDiv(rows, 8);
+        string[] Chosen() => [.. Macros(routing, normalise), $"COLUMNS={columns}", $"TILES={tiles}"];
+        _launcher.Get("route_beside_shared.cu", "route_beside_shared", Chosen, logits.Width, routing.TopK, normalise ? 1 : 0, columns, tiles).Launch(
+            _launcher.Stream, (1 + blocks, 1, 1), WarpsBesideShared * 32, WarpsBesideShared * choice.RoomBytes,
+            &from, &stride, &choice.Ids, &choice.Weights, &choice.Sorted, &choice.Plan, &choice.Ready, &rows, &choice.TileRows,
+            &gates, &gateStride, &weight, &to, &toStride, &outputs, &aheadAt, &aheadPieces);
+    }
+
+    /// <summary>
+    /// The chosen experts' results. Their weighted sum and, if there is one, the shared expert's result times its gate, which is float32, stay owed to
+    /// <paramref name="y"/>: whoever adds them to the residual stream sums them on the way.
+    /// </summary>
     public void Experts(
-        CudaActivation x, CudaRouting routing, CudaExperts experts, CudaActivation? shared, CudaActivation? gate, CudaActivation y, int rows)
+        CudaActivation x, CudaRouting routing, CudaExperts experts, CudaActivation? shared, CudaActivation? gate, CudaActivation y, int rows, bool runs = true)
     {
         int topK = routing.TopK;
         (int hidden, int inner) = (experts.Hidden, experts.Inner);
+        ulong results = _scratch.Take((long)routing.Rows * topK * (hidden + inner) * 2);
+        _owed = new ExpertsSum(
+            new Terms(results, routing.Weights, shared?.Address ?? 0, gate?.Address ?? 0, shared?.Stride ?? 0, gate?.Stride ?? 0), y, hidden, topK, rows);
+        if (!runs)
+            return;
+
         Variant variant = Variant.For(rows, topK, experts.Count, inner);
         Layout layout = Layout.Of(routing.Rows, topK);
         routing.InnerWidth = inner;
@@ -63,9 +95,7 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
             Align(routing, normalise: true, rows);
         }
 
-        ulong scratch = _scratch.Take((long)routing.Rows * topK * (hidden + inner) * 2);
-        ulong results = scratch;
-        ulong innerAt = scratch + ((ulong)routing.Rows * (ulong)topK * (ulong)hidden * 2);
+        ulong innerAt = results + ((ulong)routing.Rows * (ulong)topK * (ulong)hidden * 2);
         (ulong from, int fromStride) = (x.Address, x.Stride);
         (ulong sorted, ulong plan, ulong ready) = (routing.Plan, routing.Plan + layout.Plan, routing.Plan + layout.Ready);
         (ulong gateUp, ulong down) = (experts.GateUp, experts.Down);
@@ -81,13 +111,68 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
             .Launch(
                 _launcher.Stream, (_launcher.Device.Processors, 1, 1), 128 * (variant.Consumers + 1), variant.SharedBytes,
                 &from, &fromStride, &plan, &sorted, &gateUp, &down, &innerAt, &results, &ready, &phases);
+    }
 
-        (ulong weights, ulong to, int toStride) = (routing.Weights, y.Address, y.Stride);
-        (ulong sharedAt, int sharedStride) = (shared?.Address ?? 0, shared?.Stride ?? 0);
-        (ulong gateAt, int gateStride) = (gate?.Address ?? 0, gate?.Stride ?? 0);
-        _launcher.Get("experts_reduce.cu", "experts_reduce", () => [$"HIDDEN={hidden}", $"TOP_K={topK}"], hidden, topK).Launch(
-            _launcher.Stream, (Launcher.CeilDiv(rows * (hidden / 8), 128), 1, 1), 128, 0,
-            &results, &weights, &sharedAt, &sharedStride, &gateAt, &gateStride, &to, &toStride, &rows);
+    /// <summary>What is owed to <paramref name="delta"/>, which the caller now owes; null if its values are there.</summary>
+    public ExpertsSum? Take(Activation delta)
+    {
+        if (_owed is not { } sum || sum.Y != delta)
+            return null;
+        _owed = null;
+        return sum;
+    }
+
+    /// <summary>Pays what is owed, if anything: the sums are where they were asked for.</summary>
+    public void Settle()
+    {
+        if (_owed is not { } sum)
+            return;
+        _owed = null;
+        (Terms terms, ulong to, int toStride, int rows, int hidden, int topK) = (sum.Terms, sum.Y.Address, sum.Y.Stride, sum.Rows, sum.Hidden, sum.TopK);
+        _launcher.Get("experts_reduce.cu", "experts_reduce", () => SumMacros(sum, isFloat: true), hidden, topK, 1).Launch(
+            _launcher.Stream, (Launcher.CeilDiv(rows * (hidden / 8), 128), 1, 1), 128, 0, &terms, &to, &toStride, &rows);
+    }
+
+    /// <summary><c>x += sum; y = norm(x) * weight</c>; without y no norm.</summary>
+    public void AddNorm(ExpertsSum sum, CudaActivation x, CudaVector? weight, float epsilon, CudaActivation? y)
+    {
+        (Terms terms, ulong xAt, int xStride, ulong weights) = (sum.Terms, x.Address, x.Stride, weight?.Address ?? 0);
+        (ulong yAt, int yStride) = (y?.Address ?? 0, y?.Stride ?? 0);
+        int threads = Math.Min(256, Launcher.CeilDiv(sum.Hidden, 256) * 32);
+        _launcher.Get("experts_reduce.cu", "experts_add_norm", () => SumMacros(sum, x.IsFloat), sum.Hidden, sum.TopK, x.IsFloat ? 1 : 0).Launch(
+            _launcher.Stream, (sum.Rows, 1, 1), threads, 0, &terms, &xAt, &xStride, &weights, &epsilon, &yAt, &yStride);
+    }
+
+    private static string[] SumMacros(ExpertsSum sum, bool isFloat) => [$"HIDDEN={sum.Hidden}", $"TOP_K={sum.TopK}", $"FLOAT_X={(isFloat ? 1 : 0)}"];
+
+    // Behind what the first blocks of that product will hold, which they ask for themselves while the step before it ends.
+    private static (ulong Address, int Pieces) Ahead(CudaMatrix? matrix, int rows, int blocks)
+    {
+        if (matrix is null || rows < AheadRows)
+            return (0, 0);
+        long size = (long)matrix.Rows * matrix.Columns * 2;
+        long skipped = Math.Min(size, AheadSkip);
+        return (matrix.Address + (ulong)skipped, (int)(Math.Min(size - skipped, AheadBytes) / blocks / AheadPiece));
+    }
+
+    // What both ways of routing tell the kernel.
+    private static Choice Prepare(CudaActivation logits, CudaRouting routing, int rows)
+    {
+        int experts = logits.Width;
+        routing.ExpertCount = experts;
+        Layout layout = Layout.Of(routing.Rows, routing.TopK);
+        routing.TileRows = Variant.For(rows, routing.TopK, experts, routing.InnerWidth).Tile;
+        int candidates = Math.Max(32, routing.TopK * Launcher.CeilDiv(experts, 32)); // CANDIDATES of route.cuh
+        return new Choice
+        {
+            Ids = routing.Experts,
+            Weights = routing.Weights,
+            Sorted = routing.Plan,
+            Plan = routing.Plan + layout.Plan,
+            Ready = routing.Plan + layout.Ready,
+            TileRows = routing.TileRows,
+            RoomBytes = (candidates + routing.TopK) * sizeof(ulong),
+        };
     }
 
     private static string[] Macros(CudaRouting routing, bool normalise) =>
@@ -111,6 +196,23 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     {
         _scratch.Dispose();
         _arrivals.Dispose();
+    }
+
+    /// <summary><c>Sum</c> of experts_reduce.cu.</summary>
+    internal readonly record struct Terms(ulong Results, ulong Weights, ulong Shared, ulong Gate, int SharedStride, int GateStride);
+
+    /// <summary>A weighted sum of experts' results that has not been made yet.</summary>
+    internal sealed record ExpertsSum(Terms Terms, CudaActivation Y, int Hidden, int TopK, int Rows);
+
+    private struct Choice
+    {
+        public ulong Ids;
+        public ulong Weights;
+        public ulong Sorted;
+        public ulong Plan;
+        public ulong Ready;
+        public int TileRows;
+        public int RoomBytes;
     }
 
     /// <summary>Where things lie behind one another in a routing's plan, bytes; the sorted assignments come first.</summary>

@@ -11,9 +11,14 @@ internal sealed unsafe class Shortlists(Launcher launcher) : IDisposable
     private const int MostSlices = 64;
     private const int AskedBytes = 8;
     private const int SumsBytes = 16;
+    private const int HostBytes = LogitShortlists.RowBytes + AskedBytes + sizeof(int);
+
+    // Looks at what the host waits for between two questions whether the card has failed.
+    private const int Looks = 1024;
 
     private readonly ScratchMemory _between = new("shortlists", launcher.Stream);
     private PinnedMemory? _host;
+    private int _stamp;
 
     /// <summary>Whether rows of so many logits can be handled.</summary>
     public static bool Holds(int vocabulary) => vocabulary <= SliceTokens * MostSlices;
@@ -25,26 +30,31 @@ internal sealed unsafe class Shortlists(Launcher launcher) : IDisposable
         int width = logits.Width;
         int slices = Launcher.CeilDiv(width, SliceTokens);
         int keyBytes = slices * LogitShortlists.Length * sizeof(ulong);
-        int rowBytes = AskedBytes + LogitShortlists.RowBytes + keyBytes + (slices * SumsBytes);
-        ulong keys = _between.Take((long)lists.Capacity * rowBytes);
+        ulong keys = _between.Take((long)lists.Capacity * (keyBytes + (slices * SumsBytes)));
         ulong sums = keys + ((ulong)rows * (ulong)keyBytes);
-        ulong results = sums + ((ulong)rows * (ulong)(slices * SumsBytes));
-        ulong asked = results + ((ulong)rows * LogitShortlists.RowBytes);
-        _host ??= new PinnedMemory((long)lists.Capacity * (AskedBytes + LogitShortlists.RowBytes));
-        if (_host.Bytes < (long)rows * (AskedBytes + LogitShortlists.RowBytes))
+        if (_host is null)
+        {
+            _host = new PinnedMemory((long)lists.Capacity * HostBytes);
+            new Span<byte>(_host.Address, (int)_host.Bytes).Clear();
+        }
+
+        if (_host.Bytes < (long)rows * HostBytes)
             throw new InvalidOperationException("shortlists of one backend are all of the same capacity");
 
-        lists.Asked.CopyTo(new Span<byte>(_host.Address, rows * AskedBytes));
-        CudaStatus.Check(DriverApi.CopyToDevice(asked, _host.Address, (nuint)(rows * AskedBytes), launcher.Stream.Handle), "asking for shortlists");
+        // The card reads and writes this memory itself: a few bytes, for which copies of their own would take longer than the kernels.
+        byte* found = _host.Address;
+        byte* asked = found + (lists.Capacity * LogitShortlists.RowBytes);
+        int* done = (int*)(asked + (lists.Capacity * AskedBytes));
+        lists.Asked.CopyTo(new Span<byte>(asked, rows * AskedBytes));
+        int stamp = ++_stamp;
         (ulong from, int stride) = logits.Place;
         launcher.Get("shortlist.cu", "shortlist_parts", static () => []).Launch(
             launcher.Stream, (slices, rows, 1), 256, 0, &from, &stride, &width, &asked, &keys, &sums);
         launcher.Get("shortlist.cu", "shortlist_merge", static () => []).Launch(
-            launcher.Stream, (rows, 1, 1), 1024, 0, &from, &stride, &width, &asked, &keys, &sums, &slices, &results);
-        byte* back = _host.Address + (lists.Capacity * AskedBytes);
-        CudaStatus.Check(DriverApi.CopyToHost(back, results, (nuint)(rows * LogitShortlists.RowBytes), launcher.Stream.Handle), "reading shortlists");
-        launcher.Stream.Synchronise("a step");
-        new ReadOnlySpan<byte>(back, rows * LogitShortlists.RowBytes).CopyTo(lists.Rows);
+            launcher.Stream, (rows, 1, 1), 1024, 0, &from, &stride, &width, &asked, &keys, &sums, &slices, &found, &done, &stamp);
+        for (int row = 0; row < rows; row++)
+            Wait(ref done[row], stamp);
+        new ReadOnlySpan<byte>(found, rows * LogitShortlists.RowBytes).CopyTo(lists.Rows);
     }
 
     /// <inheritdoc/>
@@ -52,5 +62,20 @@ internal sealed unsafe class Shortlists(Launcher launcher) : IDisposable
     {
         _between.Dispose();
         _host?.Dispose();
+    }
+
+    // Sooner than the stream's end is told, and no later if the card fails.
+    private void Wait(ref int done, int stamp)
+    {
+        for (int looks = 1; Volatile.Read(ref done) != stamp; looks++)
+        {
+            Thread.SpinWait(1);
+            if (looks % Looks == 0 && !launcher.Stream.IsBusy)
+            {
+                launcher.Stream.Synchronise("a step");
+                if (Volatile.Read(ref done) != stamp)
+                    throw new InvalidOperationException("the shortlists' kernels have ended and left nothing");
+            }
+        }
     }
 }

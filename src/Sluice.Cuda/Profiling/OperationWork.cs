@@ -11,6 +11,8 @@ internal readonly record struct OperationWork(double Bytes, double Flops)
 {
     private const int ElementBytes = 2;
 
+    public static OperationWork operator +(OperationWork a, OperationWork b) => new(a.Bytes + b.Bytes, a.Flops + b.Flops);
+
     /// <summary>Reads or writes so many rows of so many elements.</summary>
     public static OperationWork Rows(double rows, double elementsPerRow) => new(rows * elementsPerRow * ElementBytes, 0);
 

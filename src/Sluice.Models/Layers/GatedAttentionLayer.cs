@@ -61,6 +61,9 @@ internal sealed class GatedAttentionLayer : ITokenMixer
     }
 
     /// <inheritdoc/>
+    public Matrix First => _weights.Projection;
+
+    /// <inheritdoc/>
     public void Run(StepBatch batch, Activation x, Activation delta)
     {
         int rows = batch.TokenCount;

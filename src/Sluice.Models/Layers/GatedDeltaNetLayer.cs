@@ -60,6 +60,9 @@ internal sealed class GatedDeltaNetLayer : ITokenMixer
     }
 
     /// <inheritdoc/>
+    public Matrix First => _weights.Input;
+
+    /// <inheritdoc/>
     public void Run(StepBatch batch, Activation x, Activation delta)
     {
         int rows = batch.TokenCount;

@@ -55,16 +55,15 @@ internal sealed class SparseMoe : IChannelMixer
     public void Run(Activation x, Activation delta, int rows)
     {
         _backend.Linear(x, _inputs, null, _buffers.Inputs, rows);
-        _backend.Route(_buffers.RouterLogits, _normalise, _buffers.Routing, rows);
         if (_sharedDown is null)
         {
+            _backend.Route(_buffers.RouterLogits, _normalise, _buffers.Routing, rows);
             _backend.Experts(x, _buffers.Routing, _experts, delta, rows);
             return;
         }
 
-        _backend.SwiGlu(_buffers.SharedGateUp!, _buffers.SharedInner!, rows);
-        _backend.Linear(_buffers.SharedInner!, _sharedDown, null, _buffers.SharedResult!, rows);
-        _backend.Experts(x, _buffers.Routing, _experts, _buffers.SharedResult!, _buffers.SharedGate!, delta, rows);
+        _backend.RouteBesideShared(_buffers.RouterLogits, _normalise, _buffers.Routing, _buffers.Shared!, _sharedDown, rows);
+        _backend.Experts(x, _buffers.Routing, _experts, _buffers.Shared!.Result, _buffers.SharedGate!, delta, rows);
     }
 
     /// <summary>Activations that all layers of this kind share.</summary>
@@ -78,16 +77,12 @@ internal sealed class SparseMoe : IChannelMixer
             Routing = backend.AllocateRouting(rows, shape.TopK);
             if (shared == 0)
                 return;
-            SharedGateUp = Inputs.Columns(0, 2 * shared);
             SharedGate = Inputs.Columns((2 * shared) + shape.Experts, 1);
-            SharedInner = backend.Allocate(rows, shared);
-            SharedResult = backend.Allocate(rows, hidden);
+            Shared = new SharedExpertActivations(Inputs.Columns(0, 2 * shared), backend.Allocate(rows, shared), backend.Allocate(rows, hidden));
         }
 
         /// <summary>[shared expert's gate and up | router logits | gate of the shared expert's result]: the next ones are views.</summary>
         public Activation Inputs { get; }
-
-        public Activation? SharedGateUp { get; }
 
         public Activation RouterLogits { get; }
 
@@ -95,8 +90,6 @@ internal sealed class SparseMoe : IChannelMixer
 
         public Routing Routing { get; }
 
-        public Activation? SharedInner { get; }
-
-        public Activation? SharedResult { get; }
+        public SharedExpertActivations? Shared { get; }
     }
 }

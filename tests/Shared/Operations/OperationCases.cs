@@ -28,6 +28,7 @@ internal static class OperationCases
         ("gated norm", GatedNorm, 1e-6),
         ("attention", Attention, 5e-6),
         ("route and experts", Experts, 3e-6),
+        ("experts beside a shared one", ExpertsBesideShared, 2e-5),
         ("add gated", AddGated, 1e-6),
     ];
 
@@ -249,21 +250,45 @@ internal static class OperationCases
         (int hidden, int inner, int count) = (Width(random, 150), Width(random, 100), random.Next(Granularity.LeastExperts, 12));
         int topK = random.Next(1, count + 1);
         int rows = random.Next(3) == 0 ? random.Next(100, 250) : random.Next(1, 20);
-        List<ExpertSource> sources = [];
-        for (int e = 0; e < count; e++)
-        {
-            DType type = random.Next(3) switch { 0 => DType.F32, 1 => DType.F8E4M3, _ => DType.BF16 };
-            int block = type == DType.F8E4M3 ? 16 : 0;
-            sources.Add(new(
-                new RandomMatrix(random, type, inner, hidden, block), new RandomMatrix(random, type, inner, hidden, block),
-                RandomMatrix.OfAnyType(random, hidden, inner)));
-        }
-
+        List<ExpertSource> sources = RandomExperts(random, count, hidden, inner);
         Routing routing = backend.AllocateRouting(rows, topK);
         backend.Route(Rig.Of(backend, Rig.Normal(random, rows * count), rows, isPrecise: true), random.Next(2) == 0, routing, rows);
         Activation y = Rig.Empty(backend, rows, hidden);
         backend.Experts(Rig.Of(backend, Rig.Normal(random, rows * hidden), rows), routing, backend.LoadExperts(sources), y, rows);
         return Rig.Read(backend, y, rows);
+    }
+
+    // A whole mixture, and the addition and norm after it.
+    private static float[] ExpertsBesideShared(IBackend backend, int seed)
+    {
+        Random random = new(seed);
+        (int hidden, int inner, int shared) = (Width(random, 150), Width(random, 100), Width(random, 100));
+        int count = random.Next(Granularity.LeastExperts, 80);
+        int topK = random.Next(1, Math.Min(count, 12) + 1);
+        int rows = random.Next(3) switch { 0 => 1, 1 => random.Next(2, 17), _ => random.Next(17, 60) };
+        List<ExpertSource> sources = RandomExperts(random, count, hidden, inner);
+        int width = (2 * shared) + count + 1;
+        Activation inputs = Rig.Of(backend, Rig.Normal(random, rows * width), rows, isPrecise: true);
+        SharedExpertActivations activations = new(inputs.Columns(0, 2 * shared), Rig.Empty(backend, rows, shared), Rig.Empty(backend, rows, hidden));
+        Matrix down = backend.LoadMatrix(MatrixUse.Linear, RandomMatrix.OfAnyType(random, hidden, shared));
+        Routing routing = backend.AllocateRouting(rows, topK);
+        backend.Anticipate(down);
+        backend.RouteBesideShared(inputs.Columns(2 * shared, count), random.Next(2) == 0, routing, activations, down, rows);
+        Activation delta = Rig.Empty(backend, rows, hidden);
+        backend.Experts(
+            Rig.Of(backend, Rig.Normal(random, rows * hidden), rows), routing, backend.LoadExperts(sources), activations.Result,
+            inputs.Columns((2 * shared) + count, 1), delta, rows);
+        float[] sums = random.Next(2) == 0 ? Rig.Read(backend, delta, rows) : [];
+        Activation residual = Rig.Of(backend, Rig.Normal(random, rows * hidden), rows, isPrecise: random.Next(2) == 0);
+        Activation y = Rig.Empty(backend, rows, hidden);
+        if (random.Next(3) == 0)
+        {
+            backend.Add(residual, delta, rows);
+            return [.. sums, .. Rig.Read(backend, residual, rows)];
+        }
+
+        backend.AddRmsNorm(residual, delta, backend.LoadVector(Rig.Normal(random, hidden)), 1e-6f, y, rows);
+        return [.. sums, .. Rig.Read(backend, residual, rows), .. Rig.Read(backend, y, rows)];
     }
 
     private static float[] AddGated(IBackend backend, int seed)
@@ -274,6 +299,21 @@ internal static class OperationCases
         backend.AddGated(
             Rig.Of(backend, Rig.Normal(random, rows * width), rows), Rig.Of(backend, Rig.Normal(random, rows, 3), rows), y, rows);
         return Rig.Read(backend, y, rows);
+    }
+
+    private static List<ExpertSource> RandomExperts(Random random, int count, int hidden, int inner)
+    {
+        List<ExpertSource> sources = [];
+        for (int e = 0; e < count; e++)
+        {
+            DType type = random.Next(3) switch { 0 => DType.F32, 1 => DType.F8E4M3, _ => DType.BF16 };
+            int block = type == DType.F8E4M3 ? 16 : 0;
+            sources.Add(new(
+                new RandomMatrix(random, type, inner, hidden, block), new RandomMatrix(random, type, inner, hidden, block),
+                RandomMatrix.OfAnyType(random, hidden, inner)));
+        }
+
+        return sources;
     }
 
     private static LinearAttentionConfig Shape(Random random)

@@ -45,6 +45,7 @@ internal sealed class SimulatedRun
             superblocks: random.Next(3) == 0 ? fewest + random.Next(200) : fewest + random.Next(20))
         {
             PoisonHash = IsPoisoned,
+            IsQueued = seed % 3 == 0,
         };
         _isCaching = random.Next(10) != 0;
         var options = new EngineOptions
