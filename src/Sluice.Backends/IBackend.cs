@@ -45,6 +45,9 @@ public interface IBackend : IDisposable
         return elements / each * bytes;
     }
 
+    /// <summary>Bytes that a matrix takes on the device, with what its layout adds; <paramref name="scaleBlock"/> columns share a scale, or 0.</summary>
+    long BytesOfMatrix(DType type, int rows, int columns, int scaleBlock) => BytesOfWeights(type, (long)rows * columns);
+
     /// <summary>Whether <see cref="GatedDeltaRule"/> takes <see cref="LinearAttentionConfig.TiledValueHeads"/>.</summary>
     bool TakesTiledValueHeads => false;
 

@@ -18,20 +18,29 @@ internal static class Devices
     public const string Description = "What computes: cpu, cuda, or cuda:N for another card than the first. Default: cpu.";
 
     /// <summary>Opens a device by its name.</summary>
-    /// <exception cref="ConfigurationException">There is no such kind.</exception>
+    /// <param name="name">The name.</param>
+    /// <param name="options">How to use the processor; of it, other devices have only what keys and values are kept as.</param>
+    /// <exception cref="ConfigurationException">There is no such kind, or it does not keep keys and values so.</exception>
     /// <exception cref="BackendException">It is not there or cannot be used; the message says why.</exception>
-    public static IBackend Open(string name, int threads = 0, ActivationPrecision activations = ActivationPrecision.Fast) => name switch
+    public static IBackend Open(string name, CpuOptions options) => name switch
     {
-        Cpu => new CpuBackend(Options(threads, activations)),
-        Reference => new ReferenceBackend(),
-        Cuda => CudaBackend.Open(),
-        _ when CardOf(name) is { } card => CudaBackend.Open(card),
+        Cpu => new CpuBackend(options),
+        Reference => new ReferenceBackend(options.KvDtype),
+        Cuda => OpenCard(0, options.KvDtype),
+        _ when CardOf(name) is { } card => OpenCard(card, options.KvDtype),
         _ => throw new ConfigurationException($"device: expected {Cpu}, {Cuda}, {Cuda}:N or {Reference}, found '{name}'"),
     };
 
     /// <summary>How to use the processor; 0 threads for its default.</summary>
-    public static CpuOptions Options(int threads, ActivationPrecision activations = ActivationPrecision.Fast) =>
-        new() { Threads = threads > 0 ? threads : null, Activations = activations };
+    public static CpuOptions Options(int threads, ActivationPrecision activations = ActivationPrecision.Fast, KvDtype kvDtype = KvDtype.Auto, ThreadPinning pin = ThreadPinning.Off) =>
+        new() { Threads = threads > 0 ? threads : null, Activations = activations, KvDtype = kvDtype, Pin = pin };
+
+    /// <summary>The kinds of <see cref="KvDtype"/> as flags and settings name them.</summary>
+    public static string Word(KvDtype type) => type.ToString().ToLowerInvariant();
+
+    private static CudaBackend OpenCard(int card, KvDtype kvDtype) => kvDtype is KvDtype.Auto or KvDtype.BF16
+        ? CudaBackend.Open(card)
+        : throw new ConfigurationException($"kv-dtype: a card keeps keys and values in bf16; found {Word(kvDtype)}, which is for --device {Cpu}");
 
     private static int? CardOf(string name) =>
         name.StartsWith(Cuda + ":", StringComparison.Ordinal)

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using Sluice.Backends;
 using Sluice.Checkpoints;
+using Sluice.Cli.Commands;
 using Sluice.Cli.Terminal;
 using Sluice.Core;
-using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Models;
 
@@ -14,12 +14,8 @@ internal sealed record SessionOptions
 {
     public required string Folder { get; init; }
 
-    /// <summary>What computes, by its name.</summary>
-    public string Device { get; init; } = Devices.Cpu;
-
-    public int Threads { get; init; }
-
-    public ActivationPrecision Activations { get; init; }
+    /// <summary>What computes.</summary>
+    public required Compute Compute { get; init; }
 
     public int LoadWorkers { get; init; }
 
@@ -59,15 +55,16 @@ internal sealed class ModelSession : IAsyncDisposable
 
     public InferenceEngine Engine { get; }
 
-    public static ModelSession Load(SessionOptions options, CancellationToken cancellation)
+    /// <summary>Loads, with progress on the terminal and, if somebody wants it, to <paramref name="watch"/>.</summary>
+    public static ModelSession Load(SessionOptions options, CancellationToken cancellation, Action<LoadProgress>? watch = null)
     {
         using Checkpoint checkpoint = Checkpoint.Open(options.Folder);
-        IBackend backend = Devices.Open(options.Device, options.Threads, options.Activations);
+        IBackend backend = options.Compute.Open();
         try
         {
             long free = backend.AvailableBytes - LanguageModel.WeightBytes(checkpoint, backend);
             long cacheBytes = CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), options.Memory, free);
-            LoadDisplay display = new("loading");
+            LoadDisplay display = new("loading") { Watch = watch };
             long start = Stopwatch.GetTimestamp();
             LanguageModel model = LanguageModel.Load(
                 checkpoint,

@@ -7,6 +7,7 @@ using Sluice.Cpu.Kernels;
 using Sluice.Cpu.Memory;
 using Sluice.Cpu.Operations;
 using Sluice.Cpu.Threading;
+using Sluice.Cpu.Weights;
 using Sluice.Memory;
 
 namespace Sluice.Cpu;
@@ -22,6 +23,7 @@ public sealed class CpuBackend : IBackend
     private readonly Arena _arena = new("weights and activations");
     private readonly StepRows _rows = new();
     private readonly ActivationPrecision _precision;
+    private readonly KvDtype _kv;
     private readonly Embed _embed;
     private readonly AddNorm _addNorm;
     private readonly Linear _linear;
@@ -48,10 +50,11 @@ public sealed class CpuBackend : IBackend
     {
         ArgumentNullException.ThrowIfNull(options);
         int threads = options.ResolveThreads();
-        _pool = new WorkerPool(threads);
+        _pool = new WorkerPool(threads, options.ResolveProcessors(threads));
         string refusal = kernels.Precision == ActivationPrecision.Fast && AssembledKernels.Refusal is { } why ? $"without BF16 and VNNI: {why}, " : "";
         Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {refusal}{threads} thread{(threads == 1 ? "" : "s")})");
         _precision = kernels.Precision;
+        _kv = (options with { Activations = _precision }).ResolvedKvDtype;
         _embed = new Embed(_pool);
         _addNorm = new AddNorm(_pool, kernels);
         _linear = new Linear(_pool, kernels);
@@ -75,8 +78,14 @@ public sealed class CpuBackend : IBackend
     /// <inheritdoc/>
     public long AvailableBytes => Math.Min(SystemMemory.AvailableBytes(), SystemMemory.TotalBytes);
 
+    /// <inheritdoc/>
+    public long BytesOfMatrix(DType type, int rows, int columns, int scaleBlock) => PanelMatrix.BytesOf(type, rows, columns, scaleBlock, _precision);
+
     /// <summary>Threads that compute, the caller's among them.</summary>
     public int Threads => _pool.Threads;
+
+    /// <summary>Whether they are bound to cores.</summary>
+    public bool IsPinned => _pool.IsBound;
 
     /// <inheritdoc/>
     public Activation Allocate(int rows, int width, bool isPrecise = false) => CpuActivation.Allocate(_arena, rows, width);
@@ -94,10 +103,10 @@ public sealed class CpuBackend : IBackend
     public Vector LoadVector(ReadOnlySpan<float> values) => new CpuVector(_arena, values);
 
     /// <inheritdoc/>
-    public MemoryGeometry GeometryOf(CacheShape shape) => CpuCacheArena.GeometryOf(shape);
+    public MemoryGeometry GeometryOf(CacheShape shape) => CpuCacheArena.GeometryOf(shape, _kv);
 
     /// <inheritdoc/>
-    public CacheArena CreateArena(CacheShape shape, int superblocks) => CpuCacheArena.Create(shape, superblocks);
+    public CacheArena CreateArena(CacheShape shape, int superblocks) => CpuCacheArena.Create(shape, _kv, superblocks);
 
     /// <inheritdoc/>
     public unsafe void Read(Activation source, int row, Span<float> destination) =>
@@ -108,7 +117,11 @@ public sealed class CpuBackend : IBackend
         source.CopyTo(new Span<float>(On(destination).Row(row), destination.Width));
 
     /// <inheritdoc/>
-    public void BeginStep(StepBatch batch) => _rows.Begin(batch);
+    public void BeginStep(StepBatch batch)
+    {
+        _pool.BindCaller();
+        _rows.Begin(batch);
+    }
 
     /// <inheritdoc/>
     public void Embed(StepBatch batch, Matrix table, Activation hidden) => _embed.Run(batch, On(table), On(hidden));

@@ -1,5 +1,7 @@
+using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Threading;
+using Sluice.Memory;
 
 namespace Sluice.Cpu;
 
@@ -16,6 +18,16 @@ public enum ActivationPrecision
     Float32,
 }
 
+/// <summary>Whether threads that compute are bound to cores.</summary>
+public enum ThreadPinning
+{
+    /// <summary>The system moves them as it likes.</summary>
+    Off,
+
+    /// <summary>Each to a core of its own, where the system can and the threads are as many as the cores that the process may use.</summary>
+    Auto,
+}
+
 /// <summary>How to use the processor.</summary>
 public sealed record CpuOptions
 {
@@ -28,6 +40,18 @@ public sealed record CpuOptions
     /// <summary>What products make of activations.</summary>
     public ActivationPrecision Activations { get; init; }
 
+    /// <summary>What keys and values are kept as; see <see cref="ResolvedKvDtype"/> for <see cref="KvDtype.Auto"/>.</summary>
+    public KvDtype KvDtype { get; init; }
+
+    /// <summary>Whether threads are bound to cores.</summary>
+    public ThreadPinning Pin { get; init; }
+
+    /// <summary>
+    /// <see cref="KvDtype"/>, where <see cref="KvDtype.Auto"/> stands for BF16: far below what fast products round away. Who wants those in float32
+    /// wants keys and values in it too.
+    /// </summary>
+    public KvDtype ResolvedKvDtype => KvDtype != KvDtype.Auto ? KvDtype : Activations == ActivationPrecision.Fast ? KvDtype.BF16 : KvDtype.Float32;
+
     /// <summary><see cref="Threads"/>, checked and with its default.</summary>
     /// <exception cref="ConfigurationException">It is out of range.</exception>
     internal int ResolveThreads()
@@ -36,5 +60,17 @@ public sealed record CpuOptions
         return threads is >= 1 and <= MaxThreads
             ? threads
             : throw new ConfigurationException($"threads: expected 1 to {MaxThreads}, found {threads}");
+    }
+
+    /// <summary>
+    /// The processors to bind so many threads to, or null to bind none. With fewer threads than cores the system places them better than anybody who does
+    /// not know what else runs: two programs would choose the same cores. With more, some would have to share one.
+    /// </summary>
+    internal int[]? ResolveProcessors(int threads)
+    {
+        if (Pin == ThreadPinning.Off || threads < 2)
+            return null;
+        int[] cores = ThreadAffinity.AllowedCores();
+        return cores.Length == threads ? cores : null;
     }
 }

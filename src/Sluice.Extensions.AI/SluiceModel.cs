@@ -68,12 +68,14 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
             throw new ConfigurationException($"{nameof(options.ModelFolder)}: no model at {folder}; give a folder with config.json, tokenizer.json and safetensors files, or a .gguf file");
         if (options.CacheBytes is <= 0)
             throw new ConfigurationException($"{nameof(options.CacheBytes)} must be more than 0, found {options.CacheBytes}");
+        if (!Enum.IsDefined(options.Activations) || !Enum.IsDefined(options.KvDtype))
+            throw new ConfigurationException($"{nameof(options.Activations)} and {nameof(options.KvDtype)}: expected values that have names, found {options.Activations} and {options.KvDtype}");
         var engineOptions = new EngineOptions { StepTokens = StepTokens, MaxRunning = options.MaxRunning, MaxQueued = options.MaxQueued, DrainTimeout = options.DrainTimeout };
 
         // What can be wrong with small files shows before the large ones are read.
         ModelText text = ModelText.Load(folder, options);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        IBackend backend = new CpuBackend(new CpuOptions { Threads = options.Threads });
+        IBackend backend = new CpuBackend(new CpuOptions { Threads = options.Threads, Activations = options.Activations, KvDtype = options.KvDtype });
         LanguageModel? model = null;
         try
         {

@@ -1,3 +1,5 @@
+using Sluice.Backends;
+using Sluice.Cpu;
 using Sluice.Text.Output;
 
 namespace Sluice.Extensions.AI;
@@ -21,6 +23,12 @@ public sealed class SluiceOptions
 
     /// <summary>Threads that compute; null: what fits the machine.</summary>
     public int? Threads { get; set; }
+
+    /// <summary>What matrix products make of activations: rounded to what this processor multiplies fastest, or float32 as they are. Default: fast.</summary>
+    public ActivationPrecision Activations { get; set; }
+
+    /// <summary>What keys and values of the context are kept as; fewer bits hold more context and are read faster. Default: <see cref="KvDtype.Auto"/>.</summary>
+    public KvDtype KvDtype { get; set; }
 
     /// <summary>
     /// Bytes for the context of running requests and for prefixes that may come again; null: an eighth of what is free after

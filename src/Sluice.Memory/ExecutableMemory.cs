@@ -9,6 +9,12 @@ namespace Sluice.Memory;
 /// </summary>
 public static unsafe class ExecutableMemory
 {
+    /// <summary>Makes pages executable: 0 where that was possible. Tests put a refusal here, which a hardened system would give.</summary>
+    internal static ProtectCall Protect { get; set; } = Posix.Protect;
+
+    /// <summary>As mprotect.</summary>
+    internal delegate int ProtectCall(void* address, nuint length, int protection);
+
     /// <summary>Copies <paramref name="instructions"/> into memory of their own and returns where they start, page-aligned.</summary>
     /// <exception cref="BackendException">The system, or how it is hardened, does not allow it.</exception>
     public static byte* Load(ReadOnlySpan<byte> instructions)
@@ -20,7 +26,7 @@ public static unsafe class ExecutableMemory
             if (memory == Posix.MapFailed)
                 throw Refused();
             instructions.CopyTo(new Span<byte>(memory, instructions.Length));
-            if (Posix.Protect(memory, length, Posix.ProtRead | Posix.ProtExecute) == 0)
+            if (Protect(memory, length, Posix.ProtRead | Posix.ProtExecute) == 0)
                 return (byte*)memory;
             BackendException refusal = Refused();
             _ = Posix.Unmap(memory, length);

@@ -70,14 +70,12 @@ public sealed class LanguageModel : ILanguageModel
     /// <summary>Called with hidden states during <see cref="Forward"/>; null, as normally, costs nothing.</summary>
     public ModelObserver? Observer { get; set; }
 
-    /// <summary>Bytes that a checkpoint's weights take on <paramref name="backend"/>, to within padding.</summary>
+    /// <summary>Bytes that a checkpoint's weights take on <paramref name="backend"/>, as it lays them out.</summary>
     public static long WeightBytes(Checkpoint checkpoint, IBackend backend)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(backend);
-        return checkpoint.Tensors.Sum(tensor => tensor.Type == DType.Other
-            ? tensor.ByteLength
-            : backend.BytesOfWeights(tensor.Type, tensor.Shape.Aggregate(1L, (count, dimension) => count * dimension)));
+        return checkpoint.Tensors.Sum(tensor => BytesOf(tensor, checkpoint.Config, backend));
     }
 
     /// <summary>
@@ -179,6 +177,20 @@ public sealed class LanguageModel : ILanguageModel
 
         Observer?.Invoke(ModelPoint.FinalNorm, -1, batch, _wantedNormed);
         _backend.Linear(_wantedNormed, _weights.Head, null, _logits, logitRows);
+    }
+
+    private static long BytesOf(TensorInfo tensor, ModelConfig config, IBackend backend)
+    {
+        // Scales count with their matrices; the prediction head is not loaded.
+        if (tensor.Name.EndsWith("_scale_inv", StringComparison.Ordinal) || tensor.Name.StartsWith("mtp.", StringComparison.Ordinal))
+            return 0;
+        if (tensor.Type == DType.Other)
+            return tensor.ByteLength;
+        long elements = tensor.Shape.Aggregate(1L, (count, dimension) => count * dimension);
+        if (tensor.Shape.Count < 2 || (tensor.Shape.Count == 3 && tensor.Shape[1] == 1))
+            return backend.BytesOfWeights(DType.F32, elements);
+        int scaleBlock = tensor.Type == DType.F8E4M3 ? config.Fp8Block?.Columns ?? 0 : 0;
+        return elements / ((long)tensor.Shape[^2] * tensor.Shape[^1]) * backend.BytesOfMatrix(tensor.Type, tensor.Shape[^2], tensor.Shape[^1], scaleBlock);
     }
 
     private static CacheArena CreateCaches(IBackend backend, CacheShape shape, ModelOptions options)

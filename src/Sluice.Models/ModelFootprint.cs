@@ -1,3 +1,4 @@
+using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Core;
 
@@ -135,9 +136,9 @@ public sealed class ModelFootprint
     public IReadOnlyDictionary<DType, long> WeightBytesByType() =>
         _groups.GroupBy(group => group.Type).ToDictionary(group => group.Key, group => group.Sum(weights => weights.Bytes));
 
-    /// <summary>Keys and values of one token in all layers, bytes.</summary>
-    public long KvBytesPerToken(DType type) =>
-        2L * _attentionLayers * _config.Attention.KvHeads * _config.Attention.HeadDim * type.Size();
+    /// <summary>Keys and values of one token in all layers, bytes, without a device's padding.</summary>
+    public long KvBytesPerToken(KvDtype type) =>
+        2L * _attentionLayers * _config.Attention.KvHeads * type.BytesOfHead(_config.Attention.HeadDim);
 
     /// <summary>Convolution state of one sequence, bytes.</summary>
     public long ConvStateBytes(DType type) => _linearLayers * (_config.LinearAttention?.ConvStateElements ?? 0L) * type.Size();

@@ -40,15 +40,14 @@ public static class SluiceServer
     /// <param name="model">What to serve.</param>
     /// <param name="configure">Further configuration, of logging for example.</param>
     /// <param name="clock">The clock; the system's by default.</param>
+    /// <param name="listener">What listens already, with the same options, and answers until this server is started; the caller disposes of it afterwards.</param>
     public static WebApplication Build(
-        ServerOptions options, ServedModel model, Action<WebApplicationBuilder>? configure = null, TimeProvider? clock = null)
+        ServerOptions options, ServedModel model, Action<WebApplicationBuilder>? configure = null, TimeProvider? clock = null, EarlyListener? listener = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, options));
-
-        // A flush writes to its socket itself, instead of standing in line behind the work of all other streams: a first token comes up to
-        // a millisecond sooner at 64 of them. Nothing of ours blocks, and the runtime's own I/O thread runs none of it either way.
-        builder.WebHost.UseSockets(static sockets => sockets.UnsafePreferInlineScheduling = true);
+        Listen(builder, options);
+        if (listener is not null)
+            builder.Services.AddSingleton(listener.Server);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.ShutdownTimeout);
         AddServices(builder.Services, options, model, clock ?? TimeProvider.System);
         OpenTelemetryExport.Add(builder, options);
@@ -80,6 +79,16 @@ public static class SluiceServer
         app.MapPage();
         app.Lifetime.ApplicationStarted.Register(() => log.Serving(model.Id, string.Join(' ', app.Urls)));
         return app;
+    }
+
+    /// <summary>Where and how to listen.</summary>
+    internal static void Listen(WebApplicationBuilder builder, ServerOptions options)
+    {
+        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, options));
+
+        // A flush writes to its socket itself, instead of standing in line behind the work of all other streams: a first token comes up to
+        // a millisecond sooner at 64 of them. Nothing of ours blocks, and the runtime's own I/O thread runs none of it either way.
+        builder.WebHost.UseSockets(static sockets => sockets.UnsafePreferInlineScheduling = true);
     }
 
     private static void Configure(KestrelServerOptions kestrel, ServerOptions options)

@@ -63,6 +63,19 @@ public sealed class CommandTests
         Assert.NotEqual(first.Output, other.Output);
     }
 
+    [Fact]
+    public async Task KeysAndValuesMayBeKeptInFewerBitsWhereTheDeviceCan()
+    {
+        string expected = Path.Combine(Data, "demo", "long.safetensors");
+        ProgramRun rounded = await SluiceProgram.RunAsync("verify", "--expected", expected, "--kv-dtype", "int8", "--tolerance", "0.02");
+        Assert.Equal(0, rounded.ExitCode);
+        ProgramRun departs = await SluiceProgram.RunAsync("verify", "--expected", expected, "--kv-dtype", "int8", "--tolerance", "1e-5");
+        Assert.Equal(1, departs.ExitCode);
+        ProgramRun card = await SluiceProgram.RunAsync("verify", "--expected", expected, "--device", "cuda", "--kv-dtype", "int8");
+        Assert.Equal(1, card.ExitCode);
+        Assert.Contains("kv-dtype: a card keeps keys and values in bf16; found int8", card.Errors.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("next-moe")]
     [InlineData("qwen35-dense")]

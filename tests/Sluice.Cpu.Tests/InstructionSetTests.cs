@@ -1,10 +1,13 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using Sluice.Core;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
+using Sluice.Memory;
 
 namespace Sluice.Cpu.Tests;
 
@@ -14,6 +17,9 @@ namespace Sluice.Cpu.Tests;
 /// </summary>
 public sealed class InstructionSetTests
 {
+    private const string RefusalVariable = "SLUICE_TEST_REFUSE_EXECUTABLE";
+    private const int PermissionDenied = 13;
+
     [Fact]
     public async Task Without_AVX512_the_bits_are_the_same()
     {
@@ -67,6 +73,42 @@ public sealed class InstructionSetTests
         // What the parent process looks for.
         BackendException error = Assert.Throws<BackendException>(() => new CpuBackend(new CpuOptions()));
         Console.WriteLine($"refused: {error.Message}");
+    }
+
+    /// <summary>A hardened system: results are the same, and the line that every command prints at start says why they come slower.</summary>
+    [Fact]
+    public async Task Where_memory_cannot_be_made_executable_managed_code_serves_and_says_why()
+    {
+        Assert.SkipUnless(CpuFeatureDetection.Detect() != CpuFeatures.None && OperatingSystem.IsLinux(), "nothing is assembled here");
+        (string here, _) = await DigestOfChild([]);
+        (string refused, string name) = await DigestOfChild([(RefusalVariable, "1")]);
+        Assert.Equal("AVX-512", name);
+        Assert.Equal(here, refused);
+        string output = await Child([(RefusalVariable, "1")], "-method", $"{typeof(InstructionSetTests).FullName}.{nameof(Starting_says_what_is_refused)}");
+        Assert.Contains("started: cpu (AVX-512, without BF16 and VNNI: memory cannot be made executable: Permission denied, 2 threads)", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Starting_says_what_is_refused()
+    {
+        using CpuBackend backend = new(new CpuOptions { Threads = 2 });
+        Assert.Equal(AssembledKernels.Refusal is not null, backend.Name.Contains("cannot be made executable", StringComparison.Ordinal));
+
+        // What the parent process looks for.
+        Console.WriteLine($"started: {backend.Name}");
+    }
+
+    /// <summary>In a child process that asks for it, the system refuses, from before the first kernel.</summary>
+    [ModuleInitializer]
+    internal static unsafe void RefuseExecutableMemory()
+    {
+        if (Environment.GetEnvironmentVariable(RefusalVariable) is null)
+            return;
+        ExecutableMemory.Protect = static (_, _, _) =>
+        {
+            Marshal.SetLastPInvokeError(PermissionDenied);
+            return -1;
+        };
     }
 
     private static async Task<(string Digest, string Name)> DigestOfChild((string, string)[] environment, bool wholeClass = false)

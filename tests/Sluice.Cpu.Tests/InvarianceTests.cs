@@ -57,10 +57,13 @@ public sealed class InvarianceTests
         }
     }
 
-    [Fact]
-    public void Any_chunking_of_the_mixers_gives_the_same_bits()
+    [Theory]
+    [InlineData(KvDtype.Float32)]
+    [InlineData(KvDtype.BF16)]
+    [InlineData(KvDtype.Int8)]
+    public void Any_chunking_of_the_mixers_gives_the_same_bits(KvDtype type)
     {
-        Mixers mixers = new(new LinearAttentionConfig(2, 4, 48, 40, 4), new AttentionConfig(6, 2, 40, 20, 1e6, OutputGate: true, Bias: false), 150, 7);
+        Mixers mixers = new(new LinearAttentionConfig(2, 4, 48, 40, 4), new AttentionConfig(6, 2, 40, 20, 1e6, OutputGate: true, Bias: false), type, 150, 7);
         float[] whole = mixers.Run(threads: 1, 150);
         foreach (int chunk in new[] { 1, 2, 3, 16, 63, 64, 65, 149 })
             OperationTests.AssertSame(whole, mixers.Run(threads: 2, chunk), $"chunks of {chunk}");
@@ -68,8 +71,11 @@ public sealed class InvarianceTests
     }
 
     /// <summary>Beyond 1024 keys attention works in segments, which decoding shares among threads and prefill does not.</summary>
-    [Fact]
-    public void A_long_context_gives_the_same_bits_in_prefill_and_in_decoding()
+    [Theory]
+    [InlineData(KvDtype.Float32, 3e-6f)]
+    [InlineData(KvDtype.BF16, 1e-4f)]
+    [InlineData(KvDtype.Int8, 1e-4f)]
+    public void A_long_context_gives_the_same_bits_in_prefill_and_in_decoding(KvDtype type, float tolerance)
     {
         const int Tokens = 2600;
         AttentionConfig shape = new(4, 2, 16, 16, 1e6, OutputGate: false, Bias: false);
@@ -77,12 +83,12 @@ public sealed class InvarianceTests
         float[] q = Rig.Normal(random, Tokens * 64);
         float[] k = Rig.Normal(random, Tokens * 32);
         float[] v = Rig.Normal(random, Tokens * 32);
-        float[] expected = Run(new ReferenceBackend(), Tokens, last: 3);
-        float[] prefill = Run(new CpuBackend(new CpuOptions { Threads = 1 }), Tokens, last: 3);
+        float[] expected = Run(new ReferenceBackend(type), Tokens, last: 3);
+        float[] prefill = Run(new CpuBackend(new CpuOptions { Threads = 1, KvDtype = type }), Tokens, last: 3);
         for (int i = 0; i < expected.Length; i++)
-            Assert.InRange(prefill[i], expected[i] - 3e-6f, expected[i] + 3e-6f);
-        OperationTests.AssertSame(prefill, Run(new CpuBackend(new CpuOptions { Threads = 4 }), 1, last: 3), "decoding, four threads");
-        OperationTests.AssertSame(prefill, Run(new CpuBackend(new CpuOptions { Threads = 1 }), 2, last: 3), "decoding two tokens, one thread");
+            Assert.InRange(prefill[i], expected[i] - tolerance, expected[i] + tolerance);
+        OperationTests.AssertSame(prefill, Run(new CpuBackend(new CpuOptions { Threads = 4, KvDtype = type }), 1, last: 3), "decoding, four threads");
+        OperationTests.AssertSame(prefill, Run(new CpuBackend(new CpuOptions { Threads = 1, KvDtype = type }), 2, last: 3), "decoding two tokens, one thread");
 
         // All but the last tokens in one step, then the last in steps of "chunk".
         float[] Run(IBackend backend, int chunk, int last)
@@ -117,12 +123,12 @@ public sealed class InvarianceTests
     }
 
     /// <summary>Convolution, delta rule and attention of one sequence, fed the same inputs in steps of any size.</summary>
-    private sealed class Mixers(LinearAttentionConfig linear, AttentionConfig full, int tokens, int seed)
+    private sealed class Mixers(LinearAttentionConfig linear, AttentionConfig full, KvDtype type, int tokens, int seed)
     {
         public float[] Run(int threads, int chunk)
         {
             Random random = new(seed);
-            using CpuBackend backend = new(new CpuOptions { Threads = threads });
+            using CpuBackend backend = new(new CpuOptions { Threads = threads, KvDtype = type });
             using CacheArena statesArena = backend.CreateArena(CacheShape.OfStates(1, linear), 0, 2);
             StateCache states = statesArena.States!;
             using CacheArena kvArena = backend.CreateArena(new CacheShape(1, full.KvHeads, full.HeadDim), 12, 0);

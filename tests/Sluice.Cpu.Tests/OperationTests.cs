@@ -54,6 +54,12 @@ public sealed class OperationTests
             }
         }
 
+        foreach (KvDtype type in (KvDtype[])[KvDtype.BF16, KvDtype.Int8])
+        {
+            for (int seed = 0; seed < 3; seed++)
+                hash.AppendData(MemoryMarshal.AsBytes<float>(Run(new CpuBackend(new CpuOptions { Threads = 2, KvDtype = type }), OperationCases.Attention, seed)));
+        }
+
         hash.AppendData(MemoryMarshal.AsBytes<float>(FastProductTests.OfAllTypes(new CpuBackend(new CpuOptions { Threads = 2 }))));
 
         string digest = Convert.ToHexString(hash.GetHashAndReset());
@@ -86,13 +92,13 @@ public sealed class OperationTests
             yield return (new KernelSet<V128, Twice<Twice<V128>>>("128 bits"), 2);
     }
 
-    private static float[] Run(IBackend backend, Func<IBackend, int, float[]> run, int seed)
+    internal static float[] Run(IBackend backend, Func<IBackend, int, float[]> run, int seed)
     {
         using (backend)
             return run(backend, seed);
     }
 
-    private static void AssertClose(float[] expected, float[] found, double tolerance, string what)
+    internal static void AssertClose(float[] expected, float[] found, double tolerance, string what)
     {
         Assert.Equal(expected.Length, found.Length);
         double scale = expected.Max(Math.Abs);

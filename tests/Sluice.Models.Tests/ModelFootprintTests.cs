@@ -1,4 +1,5 @@
 using System.Text;
+using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Checkpoints.Quantising;
 using Sluice.Core;
@@ -35,12 +36,14 @@ public sealed class ModelFootprintTests
         ModelFootprint footprint = new(Next80B);
         Assert.InRange(footprint.Parameters, 79_600_000_000, 79_800_000_000);
         Assert.InRange(footprint.ActiveParameters, 3_000_000_000, 3_900_000_000);
-        Assert.Equal(24 * 1024, footprint.KvBytesPerToken(DType.BF16));
+        Assert.Equal(24 * 1024, footprint.KvBytesPerToken(KvDtype.BF16));
+        Assert.Equal(48 * 1024, footprint.KvBytesPerToken(KvDtype.Float32));
+        Assert.Equal((12 * 1024) + (12 * 2 * 2 * 4), footprint.KvBytesPerToken(KvDtype.Int8));
         Assert.Equal(72 * MiB, footprint.StateBytes);
         Assert.Equal(36 * 8192 * 3 * 2, footprint.ConvStateBytes(DType.BF16));
 
         // A float32 state with its convolution window is worth the KV of so many tokens.
-        Assert.Equal(3144, (footprint.StateBytes + footprint.ConvStateBytes(DType.BF16)) / footprint.KvBytesPerToken(DType.BF16));
+        Assert.Equal(3144, (footprint.StateBytes + footprint.ConvStateBytes(DType.BF16)) / footprint.KvBytesPerToken(KvDtype.BF16));
     }
 
     [Theory]

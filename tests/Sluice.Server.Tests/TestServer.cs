@@ -43,7 +43,8 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
         EngineOptions? engineOptions = null,
         SamplingOptions? defaults = null,
         ChatTemplate? template = null,
-        string? key = null)
+        string? key = null,
+        EarlyListener? listener = null)
     {
         model ??= EchoModel.Create();
         var server = new TestServer(model, new InferenceEngine(model, engineOptions ?? new EngineOptions { DrainTimeout = TimeSpan.FromSeconds(5) }));
@@ -62,7 +63,8 @@ internal sealed class TestServer : IAsyncDisposable, ILoggerProvider
                 builder.Logging.ClearProviders();
                 builder.Logging.SetMinimumLevel(LogLevel.Trace);
                 builder.Logging.Services.AddSingleton<ILoggerProvider>(server);
-            });
+            },
+            listener: listener);
         await server.App.StartAsync();
         server.Http.BaseAddress = new Uri(server.App.Urls.Single());
         if (key is not null)

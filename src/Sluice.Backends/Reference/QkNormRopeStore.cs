@@ -4,13 +4,13 @@ namespace Sluice.Backends.Reference;
 
 /// <summary>
 /// What comes between the projections and attention: per head, RMS norm of q and k, then rotary; q stays in place, k and v go to the
-/// sequence's KV pages.
+/// sequence's KV pages, as what is kept of them.
 /// </summary>
 internal static class QkNormRopeStore
 {
     public static void Run(
         StepBatch batch, AttentionConfig shape, ReferenceActivation q, ReferenceActivation k, ReferenceActivation v, ReferenceVector qNorm,
-        ReferenceVector kNorm, float epsilon, ReferenceKvCache kv, int layer)
+        ReferenceVector kNorm, float epsilon, ReferenceKvCache kv, int layer, KvDtype type)
     {
         float[] frequencies = RotaryEmbedding.Frequencies(shape.RopeTheta, shape.RotaryDim);
         foreach (SequenceSpan span in batch.Sequences)
@@ -26,7 +26,10 @@ internal static class QkNormRopeStore
                     Span<float> key = kv.Key(layer, span.PageTable, position, head);
                     Head(k[row], head).CopyTo(key);
                     NormAndRotate(key, kNorm.Values);
-                    Head(v[row], head).CopyTo(kv.Value(layer, span.PageTable, position, head));
+                    KvRounding.Round(type, key);
+                    Span<float> value = kv.Value(layer, span.PageTable, position, head);
+                    Head(v[row], head).CopyTo(value);
+                    KvRounding.Round(type, value);
                 }
 
                 void NormAndRotate(Span<float> x, ReadOnlySpan<float> weight)

@@ -6,7 +6,8 @@ namespace Sluice.Backends.Reference;
 /// Every operation in a dozen scalar lines over managed arrays: what the others are tested against. It decodes weights from their
 /// stored bytes element by element and does nothing clever.
 /// </summary>
-public sealed class ReferenceBackend : IBackend
+/// <param name="kvDtype">What keys and values are rounded to when they are stored; they take float32 whatever it is.</param>
+public sealed class ReferenceBackend(KvDtype kvDtype = KvDtype.Auto) : IBackend
 {
     /// <inheritdoc/>
     public string Name => "reference (scalar)";
@@ -100,7 +101,7 @@ public sealed class ReferenceBackend : IBackend
     public void QkNormRopeAndStore(
         StepBatch batch, AttentionConfig shape, Activation q, Activation k, Activation v, Vector qNorm, Vector kNorm, float epsilon,
         KvCache kv, int layer) =>
-        QkNormRopeStore.Run(batch, shape, On(q), On(k), On(v), On(qNorm), On(kNorm), epsilon, On(kv), layer);
+        QkNormRopeStore.Run(batch, shape, On(q), On(k), On(v), On(qNorm), On(kNorm), epsilon, On(kv), layer, kvDtype);
 
     /// <inheritdoc/>
     public void Attention(StepBatch batch, AttentionConfig shape, Activation q, Activation? gate, KvCache kv, int layer, Activation y) =>

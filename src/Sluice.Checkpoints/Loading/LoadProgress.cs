@@ -7,6 +7,9 @@ namespace Sluice.Checkpoints;
 /// <param name="Current">One of the things being loaded now.</param>
 public readonly record struct LoadProgress(long Bytes, long TotalBytes, TimeSpan Elapsed, string Current)
 {
+    /// <summary>What has been read of all, from 0 to 1.</summary>
+    public double Share => TotalBytes == 0 ? 1 : (double)Bytes / TotalBytes;
+
     /// <summary>Bytes per second so far.</summary>
     public double BytesPerSecond => Elapsed > TimeSpan.Zero ? Bytes / Elapsed.TotalSeconds : 0;
 

@@ -74,7 +74,7 @@ internal sealed class ModelBench(LanguageModel model, ModelFootprint footprint, 
         for (int step = 0; step < tokens; step++)
         {
             multiplyAdds += sequences * (double)footprint.MultiplyAdds(context + step + 1).Decode;
-            kv += sequences * (double)(context + step) * footprint.KvBytesPerToken(DType.F32);
+            kv += sequences * (double)(context + step) * model.Caches.Geometry.PageBytes / KvCache.PageTokens;
         }
 
         // Every sequence reads and writes its state; weights are read once a step, experts as far as the rows differ.

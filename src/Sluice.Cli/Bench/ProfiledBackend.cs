@@ -24,6 +24,8 @@ internal sealed class ProfiledBackend(IBackend inner) : IBackend
 
     public long BytesOfWeights(DType type, long elements) => inner.BytesOfWeights(type, elements);
 
+    public long BytesOfMatrix(DType type, int rows, int columns, int scaleBlock) => inner.BytesOfMatrix(type, rows, columns, scaleBlock);
+
     /// <summary>Forgets what was measured.</summary>
     public void Reset() => _ticks.Clear();
 

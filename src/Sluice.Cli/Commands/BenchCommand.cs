@@ -29,14 +29,13 @@ internal static class BenchCommand
         Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", DefaultValueFactory = _ => 512, Description = "Most prompt tokens a step. Default: 512." }, 1);
         Option<string?> load = new("--load") { HelpName = "DIR", Description = "Measure loading this checkpoint instead, one worker against the default; a DIR that does not exist is filled with a synthetic checkpoint." };
         Option<long> loadBytes = CommonOptions.Size("--load-bytes", "Size of the synthetic checkpoint of --load. Default: 4GiB.");
-        Option<string> device = CommonOptions.Device();
-        Option<int> threads = CommonOptions.Threads();
-        Option<ActivationPrecision> activations = CommonOptions.Activations();
+        ComputeFlags compute = new();
         Option<bool> profile = new("--profile") { Description = "Also print where each measurement's time goes, by operation." };
         Option<string?> weights = new("--weights") { HelpName = "MIX", Description = "Dummy weights as in GGUF files of this mix: q8_0 or q4_k_m. Default: the type in the configuration." };
         weights.AcceptOnlyFromAmong(QuantisedDummies.Mixes);
         Option<int> workers = CommonOptions.LoadWorkers();
-        Command command = new("bench", "Measure speed against the machine's own limits.") { model, config, dummy, prompts, decode, context, batch, repeats, chunk, load, loadBytes, device, threads, activations, weights, profile, workers };
+        Command command = new("bench", "Measure speed against the machine's own limits.") { model, config, dummy, prompts, decode, context, batch, repeats, chunk, load, loadBytes, weights, profile, workers };
+        compute.AddTo(command);
         command.Validators.Add(result =>
         {
             if (result.GetResult(weights) is not null && !result.GetValue(dummy))
@@ -57,14 +56,14 @@ internal static class BenchCommand
             {
                 Plan plan = new(
                     parsed.GetValue(prompts)!, parsed.GetValue(batch)!, parsed.GetValue(context), parsed.GetValue(decode), parsed.GetValue(repeats),
-                    parsed.GetValue(chunk), parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations), parsed.GetValue(profile), parsed.GetValue(workers));
+                    parsed.GetValue(chunk), compute.Read(parsed), parsed.GetValue(profile), parsed.GetValue(workers));
                 return Task.FromResult(Run(store, plan, cancellation));
             }
         });
         return command;
     }
 
-    private sealed record Plan(int[] Prompts, int[] Batches, int Context, int DecodeTokens, int Repeats, int Chunk, string Device, int Threads, ActivationPrecision Activations, bool Profile, int Workers);
+    private sealed record Plan(int[] Prompts, int[] Batches, int Context, int DecodeTokens, int Repeats, int Chunk, Compute Compute, bool Profile, int Workers);
 
     private static TensorStore Dummies(ModelConfig config, string? mix) => mix is null ? new DummyCheckpoint(config) : new QuantisedDummies(config, mix);
 
@@ -73,7 +72,7 @@ internal static class BenchCommand
         int longest = Math.Max(plan.Prompts.Max(), plan.Context + plan.DecodeTokens);
         if (longest > store.Config.MaxPositions)
             throw new ConfigurationException($"the model takes {store.Config.MaxPositions} tokens, the measurement needs {longest}; give fewer --prompt-tokens");
-        using IBackend backend = Devices.Open(plan.Device, plan.Threads, plan.Activations);
+        using IBackend backend = plan.Compute.Open();
         ProfiledBackend? profiled = plan.Profile ? new ProfiledBackend(backend) : null;
         ModelOptions options = new()
         {
@@ -90,7 +89,7 @@ internal static class BenchCommand
         if (backend is CudaBackend card)
             return MeasureCard(card, model, plan);
         Console.Error.WriteLine("measuring the machine");
-        MachineLimits limits = MachineLimits.Measure(Devices.Options(plan.Threads));
+        MachineLimits limits = MachineLimits.Measure(plan.Compute.Cpu);
         ModelBench bench = new(model, ModelFootprint.Of(store), plan.Chunk, (store as QuantisedDummies) is { } dummies ? dummies.BytesOfStep : null);
         List<SpeedRow> rows = [];
         foreach (int prompt in plan.Prompts)

@@ -5,7 +5,6 @@ using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Cli.Bench;
 using Sluice.Cli.Terminal;
-using Sluice.Cpu;
 using Sluice.Cuda;
 using Sluice.Engine;
 using Sluice.Models;
@@ -32,20 +31,19 @@ internal static class BenchEngineCommand
         Option<int> output = CommonOptions.AtLeast(new("--output-tokens") { HelpName = "N", DefaultValueFactory = _ => 32, Description = "uncached, concurrency: tokens generated. Default: 32." }, 2);
         Option<int[]> concurrency = new("--concurrency") { HelpName = "N", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1, 2, 4, 8, 16, 32, 64], Description = "concurrency: streams. Default: 1 2 4 8 16 32 64." };
         Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Counted repetitions, or pairs of runs. Default: 5." }, 1);
-        Option<string> device = CommonOptions.Device();
-        Option<int> threads = CommonOptions.Threads();
-        Option<ActivationPrecision> activations = CommonOptions.Activations();
+        ComputeFlags compute = new();
         Option<long> memory = CommonOptions.Memory();
         Command command = new("bench-engine", "Measure the engine and its prefix cache, as ratios.")
         {
-            model, config, what, history, turn, others, requests, prompt, output, concurrency, repeats, device, threads, activations, memory,
+            model, config, what, history, turn, others, requests, prompt, output, concurrency, repeats, memory,
         };
+        compute.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             using TensorStore store = parsed.GetValue(config) is { } file
                 ? new DummyCheckpoint(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)))
                 : Checkpoint.Open(ModelPath.Resolve(parsed.GetValue(model)));
-            using IBackend backend = Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations));
+            using IBackend backend = compute.Read(parsed).Open();
             using LanguageModel loaded = Load(store, backend, parsed.GetValue(memory), cancellation);
             Console.WriteLine($"{backend.Name}, {ByteSize.Format(loaded.Caches.Superblocks * loaded.Caches.Geometry.SuperblockBytes)} for KV and states");
             (backend as CudaBackend)?.TimeSteps();

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using Sluice.Cli.Bench;
-using Sluice.Cpu;
 using Sluice.Engine.Text;
 using Sluice.Server;
 using Sluice.Text;
@@ -19,19 +18,19 @@ internal static class BenchServerCommand
         Option<int> requests = CommonOptions.AtLeast(new("--requests") { HelpName = "N", DefaultValueFactory = _ => 256, Description = "Requests of a run. Default: 256." }, 1);
         Option<int> output = CommonOptions.AtLeast(new("--output-tokens") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Tokens of an answer, on average. Default: 64." }, 2);
         Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Pairs of runs. Default: 5." }, 1);
-        Option<int> threads = CommonOptions.Threads();
-        Option<ActivationPrecision> activations = CommonOptions.Activations();
+        ComputeFlags compute = new(choosesDevice: false);
         Option<long> memory = CommonOptions.Memory();
         Command command = new("bench-server", "Measure what the server costs beyond the engine, in pairs of runs: the same requests through HTTP and in process.")
         {
-            model, streams, requests, output, repeats, threads, activations, memory,
+            model, streams, requests, output, repeats, memory,
         };
+        compute.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             string folder = ModelPath.Resolve(parsed.GetValue(model));
             int atATime = parsed.GetValue(streams);
             await using ModelSession session = ModelSession.Load(
-                new SessionOptions { Folder = folder, Threads = parsed.GetValue(threads), Activations = parsed.GetValue(activations), Memory = parsed.GetValue(memory), Sequences = atATime }, cancellation);
+                new SessionOptions { Folder = folder, Compute = compute.Read(parsed), Memory = parsed.GetValue(memory), Sequences = atATime }, cancellation);
             ServedModel served = new()
             {
                 Id = ModelPath.NameOf(folder),

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Sluice.Cli.Chat;
-using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Text;
 
@@ -15,13 +14,12 @@ internal static class ChatCommand
         Option<string?> model = CommonOptions.Model();
         Option<string?> system = new("--system", "-s") { HelpName = "TEXT", Description = "System message." };
         Option<int?> maxTokens = new("--max-tokens", "-n") { HelpName = "N", Description = "Most tokens of an answer. Default: as many as fit." };
-        Option<string> device = CommonOptions.Device();
-        Option<int> threads = CommonOptions.Threads();
-        Option<ActivationPrecision> activations = CommonOptions.Activations();
+        ComputeFlags compute = new();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
         SamplingFlags sampling = new();
-        Command command = new("chat", "Chat with a model.") { message, model, system, maxTokens, device, threads, activations, workers, memory };
+        Command command = new("chat", "Chat with a model.") { message, model, system, maxTokens, workers, memory };
+        compute.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -33,9 +31,7 @@ internal static class ChatCommand
                 new SessionOptions
                 {
                     Folder = folder,
-                    Device = parsed.GetRequiredValue(device),
-                    Threads = parsed.GetValue(threads),
-                    Activations = parsed.GetValue(activations),
+                    Compute = compute.Read(parsed),
                     LoadWorkers = parsed.GetValue(workers),
                     Memory = parsed.GetValue(memory),
                 },

@@ -1,6 +1,6 @@
 using System.CommandLine;
+using Sluice.Backends;
 using Sluice.Cli.Terminal;
-using Sluice.Cpu;
 
 namespace Sluice.Cli.Commands;
 
@@ -12,16 +12,15 @@ internal static class CommonOptions
 
     public static Option<int> Threads() => AtLeast(new("--threads", "-t") { HelpName = "N", Description = "Threads for computing. Default: one per physical core." }, 0);
 
-    public static Option<ActivationPrecision> Activations(ActivationPrecision byDefault = ActivationPrecision.Fast) => new("--activations")
+    /// <summary>What keys and values are kept as.</summary>
+    public static Option<KvDtype> KvDtype() => new("--kv-dtype")
     {
-        HelpName = "fast|float32",
-        DefaultValueFactory = _ => byDefault,
-        Description = "What the CPU's matrix products make of activations: fast rounds them to BF16, or to INT8 for quantised weights; float32 does not, at half the speed. "
-            + $"Default: {(byDefault == ActivationPrecision.Fast ? "fast" : "float32")}.",
+        HelpName = "auto|float32|bf16|int8",
+        Description = $"What keys and values are kept as. {KvDtypeMeaning} Default: auto.",
     };
 
-    public static Option<string> Device() =>
-        new("--device") { HelpName = "DEVICE", DefaultValueFactory = _ => Devices.Cpu, Description = Devices.Description };
+    /// <summary>What <c>auto</c> stands for.</summary>
+    public const string KvDtypeMeaning = "auto: bf16, but float32 on the CPU where activations are float32. A card has no other than bf16.";
 
     public static Option<int> LoadWorkers() =>
         AtLeast(new("--load-workers") { HelpName = "N", Description = "Tensors loaded at the same time. Default: one per core, 16 at most." }, 0);

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 using Sluice.Core;
-using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Engine.Sampling;
 using Sluice.Text;
@@ -32,13 +31,12 @@ internal static class GenerateCommand
         Option<int?> topLogprobs = new("--top-logprobs") { HelpName = "K", Description = "Report the K likeliest tokens at each position, at most 20." };
         Option<bool> json = new("--json") { Description = "Print JSON for --prompt too." };
         Option<bool> special = new("--special") { Description = "Recognise special tokens in --prompt." };
-        Option<string> device = CommonOptions.Device();
-        Option<int> threads = CommonOptions.Threads();
-        Option<ActivationPrecision> activations = CommonOptions.Activations();
+        ComputeFlags compute = new();
         Option<int> workers = CommonOptions.LoadWorkers();
         Option<long> memory = CommonOptions.Memory();
         SamplingFlags sampling = new();
-        Command command = new("generate", "Continue a text or token ids.") { model, prompt, idsFile, output, maxTokens, topLogprobs, json, special, device, threads, activations, workers, memory };
+        Command command = new("generate", "Continue a text or token ids.") { model, prompt, idsFile, output, maxTokens, topLogprobs, json, special, workers, memory };
+        compute.AddTo(command);
         sampling.AddTo(command);
         command.Validators.Add(result =>
         {
@@ -56,9 +54,7 @@ internal static class GenerateCommand
                 new SessionOptions
                 {
                     Folder = folder,
-                    Device = parsed.GetRequiredValue(device),
-                    Threads = parsed.GetValue(threads),
-                    Activations = parsed.GetValue(activations),
+                    Compute = compute.Read(parsed),
                     LoadWorkers = parsed.GetValue(workers),
                     Memory = parsed.GetValue(memory),
                     Sequences = Math.Clamp(prompts.Length, 1, 32),

@@ -4,6 +4,7 @@ using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Cli.Terminal;
 using Sluice.Core;
+using Sluice.Cpu;
 using Sluice.Engine;
 using Sluice.Memory;
 using Sluice.Models;
@@ -19,24 +20,26 @@ internal static class InspectCommand
     public static Command Create()
     {
         Argument<string?> folder = new("PATH") { Arity = ArgumentArity.ZeroOrOne, Description = "Model folder or GGUF file, or a config.json alone. Default: the demonstration model." };
-        Command command = new("inspect", "Show a model's architecture, size and memory.") { folder };
+        Option<KvDtype> kvDtype = CommonOptions.KvDtype();
+        Command command = new("inspect", "Show a model's architecture, size and memory.") { folder, kvDtype };
         command.SetAction(parsed =>
         {
             string? path = parsed.GetValue(folder);
+            KvDtype kv = new CpuOptions { KvDtype = parsed.GetValue(kvDtype) }.ResolvedKvDtype;
             if (path is not null && Path.GetExtension(path).Equals(".json", StringComparison.OrdinalIgnoreCase) && File.Exists(path))
             {
-                Print(Path.GetFullPath(path), ModelConfigReader.Read(File.ReadAllBytes(path)), null);
+                Print(Path.GetFullPath(path), ModelConfigReader.Read(File.ReadAllBytes(path)), null, kv);
                 return ExitCodes.Success;
             }
 
             using Checkpoint checkpoint = Checkpoint.Open(ModelPath.Resolve(path));
-            Print(checkpoint.Location, checkpoint.Config, checkpoint);
+            Print(checkpoint.Location, checkpoint.Config, checkpoint, kv);
             return ExitCodes.Success;
         });
         return command;
     }
 
-    private static void Print(string name, ModelConfig config, Checkpoint? checkpoint)
+    private static void Print(string name, ModelConfig config, Checkpoint? checkpoint, KvDtype kv)
     {
         ModelFootprint footprint = checkpoint is null ? new(config) : ModelFootprint.Of(checkpoint);
         AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{name}[/]");
@@ -44,7 +47,7 @@ internal static class InspectCommand
         AnsiConsole.Write(WeightTable(footprint));
         if (checkpoint is not null)
             AnsiConsole.Write(TypeTable(checkpoint));
-        AnsiConsole.Write(CapacityTable(config, footprint));
+        AnsiConsole.Write(CapacityTable(config, footprint, kv));
     }
 
     private static Grid Facts(ModelConfig config, ModelFootprint footprint, Checkpoint? checkpoint)
@@ -62,7 +65,7 @@ internal static class InspectCommand
             Row("dense", $"width {config.IntermediateSize}, in {config.SparseLayers.Count(sparse => !sparse)} layers");
         Row("parameters", $"{Count(footprint.Parameters)}, {Count(footprint.ActiveParameters)} active for a token");
         Row("weights", string.Create(CultureInfo.InvariantCulture, $"{ByteSize.Format(footprint.WeightBytes)}, {8.0 * footprint.WeightBytes / footprint.Parameters:F2} bits a weight, {ByteSize.Format(footprint.DecodeWeightBytes)} read for a decoded token"));
-        Row("KV cache", $"{ByteSize.Format(footprint.KvBytesPerToken(DType.F32))} a token in float32, {ByteSize.Format(footprint.KvBytesPerToken(DType.BF16))} in BF16");
+        Row("KV cache", $"{ByteSize.Format(footprint.KvBytesPerToken(KvDtype.Float32))} a token in float32, {ByteSize.Format(footprint.KvBytesPerToken(KvDtype.BF16))} in bf16, {ByteSize.Format(footprint.KvBytesPerToken(KvDtype.Int8))} in int8");
         Row("state", $"{ByteSize.Format(footprint.StateBytes + footprint.ConvStateBytes(DType.F32))} a sequence, however long");
         if (checkpoint is not null)
         {
@@ -94,7 +97,7 @@ internal static class InspectCommand
         return table;
     }
 
-    private static Table CapacityTable(ModelConfig config, ModelFootprint footprint)
+    private static Table CapacityTable(ModelConfig config, ModelFootprint footprint, KvDtype kv)
     {
         long available = SystemMemory.AvailableBytes();
         long budget = CacheBudget.Default(available - footprint.WeightBytes);
@@ -102,11 +105,11 @@ internal static class InspectCommand
             .Title(budget == 0
                 ? $"{ByteSize.Format(available)} free: the weights do not fit"
                 : $"{ByteSize.Format(available)} free, {ByteSize.Format(budget)} of it for KV and states by default")
-            .AddColumn("sequences of", c => c.RightAligned()).AddColumn("each", c => c.RightAligned()).AddColumn("fit", c => c.RightAligned());
+            .AddColumn($"sequences of, keys and values in {Devices.Word(kv)}", c => c.RightAligned()).AddColumn("each", c => c.RightAligned()).AddColumn("fit", c => c.RightAligned());
         foreach (int length in Lengths.Where(length => length < config.MaxPositions).Append(config.MaxPositions))
         {
             long pages = (length + KvCache.PageTokens - 1) / KvCache.PageTokens;
-            long each = (pages * KvCache.PageTokens * footprint.KvBytesPerToken(DType.F32)) + footprint.StateBytes + footprint.ConvStateBytes(DType.F32);
+            long each = (pages * KvCache.PageTokens * footprint.KvBytesPerToken(kv)) + footprint.StateBytes + footprint.ConvStateBytes(DType.F32);
             table.AddRow($"{N(length)} tokens", ByteSize.Format(each), N(budget / Math.Max(1, each)));
         }
 

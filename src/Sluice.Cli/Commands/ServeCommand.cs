@@ -2,10 +2,12 @@ using System.CommandLine;
 using System.Globalization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Hosting;
+using Sluice.Backends;
 using Sluice.Cli.Terminal;
 using Sluice.Cpu;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
+using Sluice.Memory;
 using Sluice.Server;
 using Sluice.Server.Configuration;
 using Sluice.Text;
@@ -41,26 +43,34 @@ internal static class ServeCommand
     private static SessionOptions ReadSession(Settings settings) => new()
     {
         Folder = ModelPath.Resolve(settings.Text("Model")),
-        Device = settings.Text("Device") ?? Devices.Cpu,
-        Threads = AtLeast(settings, "Threads", 0, 0),
-        Activations = ReadActivations(settings),
+        Compute = new Compute(
+            settings.Text("Device") ?? Devices.Cpu,
+            Devices.Options(
+                AtLeast(settings, "Threads", 0, 0),
+                Choice(settings, "Activations", ActivationPrecision.Fast),
+                Choice(settings, "KvDtype", KvDtype.Auto),
+                Choice(settings, "Pin", ThreadPinning.Off))),
         LoadWorkers = AtLeast(settings, "LoadWorkers", 0, 0),
         Memory = ReadMemory(settings),
         Sequences = AtLeast(settings, "MaxSequences", 1, DefaultSequences),
     };
 
-    private static ActivationPrecision ReadActivations(Settings settings) => settings.Text("Activations") switch
-    {
-        null => ActivationPrecision.Fast,
-        { } text when Enum.TryParse(text, ignoreCase: true, out ActivationPrecision precision) && Enum.IsDefined(precision) => precision,
-        { } text => throw settings.Invalid("Activations", $"expected fast or float32, found '{text}'"),
-    };
+    private static T Choice<T>(Settings settings, string name, T otherwise)
+        where T : struct, Enum => settings.Text(name) switch
+        {
+            null => otherwise,
+            { } text when Enum.TryParse(text, ignoreCase: true, out T choice) && Enum.IsDefined(choice) && !char.IsAsciiDigit(text[0]) => choice,
+            { } text => throw settings.Invalid(name, $"expected one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}, found '{text}'"),
+        };
 
     private static async Task ServeAsync(ServerOptions options, SessionOptions sessionOptions, CancellationToken cancellation)
     {
         string folder = sessionOptions.Folder;
         Task<(Tokenizer Tokenizer, ChatTemplate? Template)> text = Task.Run(() => (Tokenizer.Load(folder), ChatTemplate.Load(folder)), cancellation);
-        await using var session = ModelSession.Load(sessionOptions, cancellation);
+
+        // Balancers and people see that something is coming; a port that is taken shows before the load, not after it.
+        await using EarlyListener listener = await EarlyListener.StartAsync(options, cancellation);
+        await using var session = await Task.Run(() => ModelSession.Load(sessionOptions, cancellation, progress => listener.Loaded = progress.Share), cancellation);
         (Tokenizer tokenizer, ChatTemplate? template) = await text;
         ServedModel served = new()
         {
@@ -70,8 +80,10 @@ internal static class ServeCommand
             Family = session.Config.ModelType,
             Defaults = SamplingOptions.Suggested(session.Defaults),
         };
-        await using WebApplication app = SluiceServer.Build(options, served);
+        await using WebApplication app = SluiceServer.Build(options, served, listener: listener);
         await app.StartAsync(cancellation);
+        if (ThreadAffinity.MemoryNodes > 1 && sessionOptions.Compute.Device == Devices.Cpu)
+            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{ThreadAffinity.MemoryNodes} memory nodes: weights lie where the threads that loaded them ran; numactl --interleave=all spreads them evenly"));
         string access = options.ApiKeys.Count > 0 ? $"{options.ApiKeys.Count} API keys" : "no API key needed";
         foreach (string url in app.Urls)
             AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{served.Id}[/] on {session.BackendName}: {url}/v1, {session.Engine.MaxRunning} requests at a time, {session.Engine.MaxSequenceTokens} tokens each, {access}. Ctrl-C drains and ends.");

@@ -4,7 +4,6 @@ using System.Globalization;
 using Sluice.Backends;
 using Sluice.Checkpoints;
 using Sluice.Cli.Terminal;
-using Sluice.Cpu;
 using Sluice.Models;
 using Sluice.Models.Verification;
 using Spectre.Console;
@@ -20,27 +19,26 @@ internal static class VerifyCommand
         Option<FileInfo> expected = new("--expected") { HelpName = "FILE.safetensors", Required = true, Description = "input_ids, and any of logits, nll, argmax, hidden." };
         Option<double> tolerance = new("--tolerance") { HelpName = "X", DefaultValueFactory = _ => 1e-3, Description = "Largest error of logits and hidden states in units of their standard deviation, ten times the mean error of nll, and the fraction of positions whose argmax may differ." };
         Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", Description = "Tokens a step. Default: 512." }, 1);
-        Option<string> device = CommonOptions.Device();
-        Option<int> threads = CommonOptions.Threads();
-        Option<ActivationPrecision> activations = CommonOptions.Activations(ActivationPrecision.Float32);
+        ComputeFlags compute = new(precise: true);
         Option<int> workers = CommonOptions.LoadWorkers();
-        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, device, threads, activations, workers };
+        Command command = new("verify", "Compare a model's outputs with expected ones.") { model, expected, tolerance, chunk, workers };
+        compute.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(
             ModelPath.Resolve(parsed.GetValue(model)),
             parsed.GetRequiredValue(expected).FullName,
             parsed.GetValue(tolerance),
             parsed.GetValue(chunk),
-            () => Devices.Open(parsed.GetRequiredValue(device), parsed.GetValue(threads), parsed.GetValue(activations)),
+            compute.Read(parsed),
             parsed.GetValue(workers),
             cancellation)));
         return command;
     }
 
-    private static int Run(string folder, string file, double tolerance, int chunk, Func<IBackend> open, int workers, CancellationToken cancellation)
+    private static int Run(string folder, string file, double tolerance, int chunk, Compute compute, int workers, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         ExpectedOutputs expected = ExpectedOutputs.Read(file, checkpoint.Config);
-        using IBackend backend = open();
+        using IBackend backend = compute.Open();
         LoadDisplay display = new("loading");
         long start = Stopwatch.GetTimestamp();
         using LanguageModel model = LanguageModel.Load(checkpoint, backend, expected.Options(chunk) with { LoadWorkers = workers }, display, cancellation);

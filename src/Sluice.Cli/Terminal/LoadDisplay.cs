@@ -21,8 +21,12 @@ internal sealed class LoadDisplay : IProgress<LoadProgress>
 
     public LoadDisplay(string what) => _what = what;
 
+    /// <summary>Told of all progress, shown or not.</summary>
+    public Action<LoadProgress>? Watch { get; init; }
+
     public void Report(LoadProgress value)
     {
+        Watch?.Invoke(value);
         lock (_gate)
         {
             TimeSpan wait = _terminal ? TimeSpan.FromMilliseconds(100) : LogEvery;
@@ -50,7 +54,7 @@ internal sealed class LoadDisplay : IProgress<LoadProgress>
 
     private static string Describe(LoadProgress value)
     {
-        double share = value.TotalBytes == 0 ? 1 : (double)value.Bytes / value.TotalBytes;
+        double share = value.Share;
         TimeSpan left = share > 0 ? value.Elapsed * ((1 - share) / share) : TimeSpan.Zero;
         return string.Create(
             CultureInfo.InvariantCulture,

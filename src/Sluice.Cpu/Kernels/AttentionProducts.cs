@@ -5,23 +5,23 @@ namespace Sluice.Cpu.Kernels;
 
 /// <summary>
 /// The two products of attention over a block of keys, a few query rows by two registers at a time. As in <see cref="PanelTile{T,TFormat}"/>
-/// every number is one chain of multiply-adds, over the elements of a key or over the keys in order, whatever rows share a tile.
+/// every number is one chain of multiply-adds, over the elements of a key or over the keys in order, whatever rows share a tile and whatever the pages hold.
 /// </summary>
-internal static unsafe class AttentionProducts<T>
+internal static unsafe class AttentionProducts<T, TKv>
     where T : unmanaged, ISimd<T>
+    where TKv : struct, IKvFormat
 {
-    /// <summary>Keys of a page lie this many floats apart from one element to the next.</summary>
     private const int PageTokens = 16;
 
-    /// <summary><c>scores[row][j] = q[row] . key j</c> for the keys of some pages.</summary>
+    /// <summary><c>scores[row][j] = q[row] . key j</c> for the keys of some pages, their factors left out.</summary>
     /// <param name="q">Query rows, each [headDim].</param>
     /// <param name="rows">Query rows.</param>
     /// <param name="headDim">Elements of a head.</param>
-    /// <param name="keys">Pages of keys, each [headDim, 16].</param>
+    /// <param name="keys">Pages of keys.</param>
     /// <param name="pages">Pages.</param>
     /// <param name="scores">The result, each row 16 * pages floats.</param>
     /// <param name="next">Pages as large as those of keys that will be read next: fetched meanwhile.</param>
-    public static void Scores(float** q, int rows, int headDim, float** keys, int pages, float** scores, float** next)
+    public static void Scores(float** q, int rows, int headDim, byte** keys, int pages, float** scores, byte** next)
     {
         int registersOfPage = PageTokens / T.Lanes;
         int registers = pages * registersOfPage;
@@ -29,10 +29,10 @@ internal static unsafe class AttentionProducts<T>
         {
             // An odd last register is computed twice: the same numbers to the same place.
             int second = Math.Min(register + 1, registers - 1);
-            float* k0 = keys[register / registersOfPage] + (register % registersOfPage * T.Lanes);
-            float* k1 = keys[second / registersOfPage] + (second % registersOfPage * T.Lanes);
-            float* n0 = next[register / registersOfPage];
-            float* n1 = next[second / registersOfPage];
+            byte* k0 = keys[register / registersOfPage] + (register % registersOfPage * T.Lanes * TKv.KeyBytes);
+            byte* k1 = keys[second / registersOfPage] + (second % registersOfPage * T.Lanes * TKv.KeyBytes);
+            byte* n0 = next[register / registersOfPage];
+            byte* n1 = next[second / registersOfPage];
             int row = 0;
             for (; row + 6 <= rows; row += 6)
                 Scores6(q + row, headDim, k0, k1, scores + row, register * T.Lanes, second * T.Lanes, n0, n1);
@@ -47,30 +47,32 @@ internal static unsafe class AttentionProducts<T>
     /// <param name="weights">Rows of weights, indexed by key within the block.</param>
     /// <param name="rows">Rows.</param>
     /// <param name="scale">What the rows of o are first multiplied with, or null.</param>
-    /// <param name="values">Pages of values of the block, each [16, valueStride].</param>
-    /// <param name="valueStride">Floats from one value to the next, a multiple of 16.</param>
+    /// <param name="values">Pages of values of the block.</param>
+    /// <param name="valueStride">Numbers from one value to the next.</param>
     /// <param name="firstKey">First key of the block to add.</param>
     /// <param name="endKey">Key after the last.</param>
     /// <param name="o">The result, each row valueStride floats.</param>
     /// <param name="next">Pages as large as those of values that will be read next: fetched meanwhile.</param>
     public static void Combine(
-        float** weights, int rows, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, float** next)
+        float** weights, int rows, float* scale, byte** values, int valueStride, int firstKey, int endKey, float** o, byte** next)
     {
-        for (int at = 0; at < valueStride; at += 2 * T.Lanes)
+        int steps = (valueStride + (2 * T.Lanes) - 1) / (2 * T.Lanes);
+        for (int step = 0; step < steps; step++)
         {
-            int second = Math.Min(at + T.Lanes, valueStride - T.Lanes);
+            (int at, int second) = TKv.ColumnsOf<T>(step, valueStride);
+            nint ahead = step * 2 * T.Lanes * PageTokens * TKv.ElementBytes;
             int row = 0;
             for (; row + 6 <= rows; row += 6)
-                Combine6(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, next, at, second);
+                Combine6(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, next, ahead, at, second);
             for (; row + 2 <= rows; row += 2)
-                Combine2(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, next, at, second);
+                Combine2(weights + row, scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o + row, next, ahead, at, second);
             for (; row < rows; row++)
-                Combine1(weights[row], scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o[row], next, at, second);
+                Combine1(weights[row], scale == null ? null : scale + row, values, valueStride, firstKey, endKey, o[row], next, ahead, at, second);
         }
     }
 
     [MethodImpl(Jit.Kernel)]
-    private static void Scores6(float** q, int headDim, float* k0, float* k1, float** scores, int at0, int at1, float* n0, float* n1)
+    private static void Scores6(float** q, int headDim, byte* k0, byte* k1, float** scores, int at0, int at1, byte* n0, byte* n1)
     {
         float* q0 = q[0];
         float* q1 = q[1];
@@ -80,17 +82,25 @@ internal static unsafe class AttentionProducts<T>
         float* q5 = q[5];
         T a0 = T.Zero, b0 = T.Zero, a1 = T.Zero, b1 = T.Zero, a2 = T.Zero, b2 = T.Zero;
         T a3 = T.Zero, b3 = T.Zero, a4 = T.Zero, b4 = T.Zero, a5 = T.Zero, b5 = T.Zero;
-        for (nint i = 0; i < headDim; i++)
+        for (nint i = 0; i < headDim; i += TKv.Step)
         {
             Fetch(n0, n1, i);
-            T a = T.Load(k0 + (i * PageTokens));
-            T b = T.Load(k1 + (i * PageTokens));
+            TKv.LoadKeys(k0, i, out T a, out T c);
+            TKv.LoadKeys(k1, i, out T b, out T d);
             Add(q0 + i, a, b, ref a0, ref b0);
             Add(q1 + i, a, b, ref a1, ref b1);
             Add(q2 + i, a, b, ref a2, ref b2);
             Add(q3 + i, a, b, ref a3, ref b3);
             Add(q4 + i, a, b, ref a4, ref b4);
             Add(q5 + i, a, b, ref a5, ref b5);
+            if (TKv.Step == 1)
+                continue;
+            Add(q0 + i + 1, c, d, ref a0, ref b0);
+            Add(q1 + i + 1, c, d, ref a1, ref b1);
+            Add(q2 + i + 1, c, d, ref a2, ref b2);
+            Add(q3 + i + 1, c, d, ref a3, ref b3);
+            Add(q4 + i + 1, c, d, ref a4, ref b4);
+            Add(q5 + i + 1, c, d, ref a5, ref b5);
         }
 
         Store(a0, b0, scores[0], at0, at1);
@@ -102,18 +112,22 @@ internal static unsafe class AttentionProducts<T>
     }
 
     [MethodImpl(Jit.Kernel)]
-    private static void Scores2(float** q, int headDim, float* k0, float* k1, float** scores, int at0, int at1, float* n0, float* n1)
+    private static void Scores2(float** q, int headDim, byte* k0, byte* k1, float** scores, int at0, int at1, byte* n0, byte* n1)
     {
         float* q0 = q[0];
         float* q1 = q[1];
         T a0 = T.Zero, b0 = T.Zero, a1 = T.Zero, b1 = T.Zero;
-        for (nint i = 0; i < headDim; i++)
+        for (nint i = 0; i < headDim; i += TKv.Step)
         {
             Fetch(n0, n1, i);
-            T a = T.Load(k0 + (i * PageTokens));
-            T b = T.Load(k1 + (i * PageTokens));
+            TKv.LoadKeys(k0, i, out T a, out T c);
+            TKv.LoadKeys(k1, i, out T b, out T d);
             Add(q0 + i, a, b, ref a0, ref b0);
             Add(q1 + i, a, b, ref a1, ref b1);
+            if (TKv.Step == 1)
+                continue;
+            Add(q0 + i + 1, c, d, ref a0, ref b0);
+            Add(q1 + i + 1, c, d, ref a1, ref b1);
         }
 
         Store(a0, b0, scores[0], at0, at1);
@@ -121,13 +135,17 @@ internal static unsafe class AttentionProducts<T>
     }
 
     [MethodImpl(Jit.Kernel)]
-    private static void Scores1(float* q, int headDim, float* k0, float* k1, float* scores, int at0, int at1, float* n0, float* n1)
+    private static void Scores1(float* q, int headDim, byte* k0, byte* k1, float* scores, int at0, int at1, byte* n0, byte* n1)
     {
         T a0 = T.Zero, b0 = T.Zero;
-        for (nint i = 0; i < headDim; i++)
+        for (nint i = 0; i < headDim; i += TKv.Step)
         {
             Fetch(n0, n1, i);
-            Add(q + i, T.Load(k0 + (i * PageTokens)), T.Load(k1 + (i * PageTokens)), ref a0, ref b0);
+            TKv.LoadKeys(k0, i, out T a, out T c);
+            TKv.LoadKeys(k1, i, out T b, out T d);
+            Add(q + i, a, b, ref a0, ref b0);
+            if (TKv.Step == 2)
+                Add(q + i + 1, c, d, ref a0, ref b0);
         }
 
         Store(a0, b0, scores, at0, at1);
@@ -135,7 +153,7 @@ internal static unsafe class AttentionProducts<T>
 
     [MethodImpl(Jit.Kernel)]
     private static void Combine6(
-        float** weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, float** next, int at0, int at1)
+        float** weights, float* scale, byte** values, int valueStride, int firstKey, int endKey, float** o, byte** next, nint nextAt, int at0, int at1)
     {
         float* w0 = weights[0];
         float* w1 = weights[1];
@@ -149,15 +167,16 @@ internal static unsafe class AttentionProducts<T>
         Resume(o[3], at0, at1, scale, 3, out T a3, out T b3);
         Resume(o[4], at0, at1, scale, 4, out T a4, out T b4);
         Resume(o[5], at0, at1, scale, 5, out T a5, out T b5);
+        (nint from0, nint from1) = (TKv.OffsetOf(at0), TKv.OffsetOf(at1));
+        int valueBytes = valueStride * TKv.ElementBytes;
         for (nint key = firstKey; key < endKey;)
         {
-            float* value = values[key / PageTokens] + (key % PageTokens * valueStride);
-            float* ahead = next[key / PageTokens] + (at0 * PageTokens) + (key % PageTokens * 2 * T.Lanes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride, ahead += 2 * T.Lanes)
+            byte* value = values[key / PageTokens] + (key % PageTokens * valueBytes);
+            byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueBytes, ahead += 2 * T.Lanes * TKv.ElementBytes)
             {
                 Fetch(ahead);
-                T a = T.Load(value + at0);
-                T b = T.Load(value + at1);
+                TKv.LoadValue(value, from0, from1, out T a, out T b);
                 Add(w0 + key, a, b, ref a0, ref b0);
                 Add(w1 + key, a, b, ref a1, ref b1);
                 Add(w2 + key, a, b, ref a2, ref b2);
@@ -177,21 +196,22 @@ internal static unsafe class AttentionProducts<T>
 
     [MethodImpl(Jit.Kernel)]
     private static void Combine2(
-        float** weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float** o, float** next, int at0, int at1)
+        float** weights, float* scale, byte** values, int valueStride, int firstKey, int endKey, float** o, byte** next, nint nextAt, int at0, int at1)
     {
         float* w0 = weights[0];
         float* w1 = weights[1];
         Resume(o[0], at0, at1, scale, 0, out T a0, out T b0);
         Resume(o[1], at0, at1, scale, 1, out T a1, out T b1);
+        (nint from0, nint from1) = (TKv.OffsetOf(at0), TKv.OffsetOf(at1));
+        int valueBytes = valueStride * TKv.ElementBytes;
         for (nint key = firstKey; key < endKey;)
         {
-            float* value = values[key / PageTokens] + (key % PageTokens * valueStride);
-            float* ahead = next[key / PageTokens] + (at0 * PageTokens) + (key % PageTokens * 2 * T.Lanes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride, ahead += 2 * T.Lanes)
+            byte* value = values[key / PageTokens] + (key % PageTokens * valueBytes);
+            byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueBytes, ahead += 2 * T.Lanes * TKv.ElementBytes)
             {
                 Fetch(ahead);
-                T a = T.Load(value + at0);
-                T b = T.Load(value + at1);
+                TKv.LoadValue(value, from0, from1, out T a, out T b);
                 Add(w0 + key, a, b, ref a0, ref b0);
                 Add(w1 + key, a, b, ref a1, ref b1);
             }
@@ -203,38 +223,41 @@ internal static unsafe class AttentionProducts<T>
 
     [MethodImpl(Jit.Kernel)]
     private static void Combine1(
-        float* weights, float* scale, float** values, int valueStride, int firstKey, int endKey, float* o, float** next, int at0, int at1)
+        float* weights, float* scale, byte** values, int valueStride, int firstKey, int endKey, float* o, byte** next, nint nextAt, int at0, int at1)
     {
         Resume(o, at0, at1, scale, 0, out T a0, out T b0);
+        (nint from0, nint from1) = (TKv.OffsetOf(at0), TKv.OffsetOf(at1));
+        int valueBytes = valueStride * TKv.ElementBytes;
         for (nint key = firstKey; key < endKey;)
         {
-            float* value = values[key / PageTokens] + (key % PageTokens * valueStride);
-            float* ahead = next[key / PageTokens] + (at0 * PageTokens) + (key % PageTokens * 2 * T.Lanes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueStride, ahead += 2 * T.Lanes)
+            byte* value = values[key / PageTokens] + (key % PageTokens * valueBytes);
+            byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueBytes, ahead += 2 * T.Lanes * TKv.ElementBytes)
             {
                 Fetch(ahead);
-                Add(weights + key, T.Load(value + at0), T.Load(value + at1), ref a0, ref b0);
+                TKv.LoadValue(value, from0, from1, out T a, out T b);
+                Add(weights + key, a, b, ref a0, ref b0);
             }
         }
 
         Store(a0, b0, o, at0, at1);
     }
 
-    /// <summary>A row of two pages of keys meets a line of each of two pages of values.</summary>
+    /// <summary>Elements of two pages of keys meet a line, or half a line, of each of two pages of values.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Fetch(float* n0, float* n1, nint i)
+    private static void Fetch(byte* n0, byte* n1, nint i)
     {
-        Cache.PrefetchToSecondLevel(n0 + (i * PageTokens));
-        Cache.PrefetchToSecondLevel(n1 + (i * PageTokens));
+        Cache.PrefetchToSecondLevel(n0 + (i * PageTokens * TKv.ElementBytes));
+        Cache.PrefetchToSecondLevel(n1 + (i * PageTokens * TKv.ElementBytes));
     }
 
-    /// <summary>Two registers of a value meet as many floats of a page of keys: with 16 lanes, two lines.</summary>
+    /// <summary>Two registers of a value meet as many numbers of a page of keys: with 16 lanes of float32, two lines.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Fetch(float* ahead)
+    private static void Fetch(byte* ahead)
     {
         Cache.PrefetchToSecondLevel(ahead);
-        if (T.Lanes == 16)
-            Cache.PrefetchToSecondLevel(ahead + 16);
+        if (2 * T.Lanes * TKv.ElementBytes > 64)
+            Cache.PrefetchToSecondLevel(ahead + 64);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

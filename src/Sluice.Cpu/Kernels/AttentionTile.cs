@@ -1,3 +1,6 @@
+using Sluice.Backends;
+using Sluice.Cpu.Memory;
+
 namespace Sluice.Cpu.Kernels;
 
 /// <summary>
@@ -21,8 +24,17 @@ internal unsafe struct AttentionTile
     /// <summary>Elements of a head.</summary>
     public int HeadDim;
 
-    /// <summary>Floats of a row of <see cref="Sums"/> and of a value in its page, a multiple of 16.</summary>
+    /// <summary>Numbers of a row of <see cref="Sums"/> and of a value in its page, a multiple of 16.</summary>
     public int ValueStride;
+
+    /// <summary>What the pages hold.</summary>
+    public KvDtype KvType;
+
+    /// <summary>Bytes from a page's keys to their factors, behind which are those of its values; nothing for types without.</summary>
+    public int FactorsAfterKeys;
+
+    /// <summary>Bytes from a page's keys to its values.</summary>
+    public int ValuesAfterKeys;
 
     /// <summary>Query rows, each [headDim].</summary>
     public float** Queries;
@@ -50,9 +62,13 @@ internal unsafe struct AttentionTile
         rows * ((long)(3 * sizeof(float*)) + (sizeof(float) * (BlockKeys + 16L + valueStride + 4)));
 
     /// <summary>Lays a tile of at most <paramref name="rows"/> rows into memory.</summary>
-    public static AttentionTile In(byte* memory, int rows, int headDim, int valueStride)
+    public static AttentionTile In(byte* memory, int rows, CpuKvCache kv)
     {
-        AttentionTile tile = new() { HeadDim = headDim, ValueStride = valueStride };
+        int valueStride = kv.ValueStride;
+        AttentionTile tile = new()
+        {
+            HeadDim = kv.HeadDim, ValueStride = valueStride, KvType = kv.Type, FactorsAfterKeys = kv.FactorsAfterKeys, ValuesAfterKeys = kv.ValuesAfterKeys,
+        };
         float* scores = (float*)memory;
         float* sums = scores + (rows * BlockKeys);
         tile.Totals = sums + ((nint)rows * valueStride);

@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
+using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Simd;
@@ -81,7 +82,7 @@ internal abstract unsafe class KernelSet
     public abstract void BeginAttention(in AttentionTile tile);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.AddBlock"/>
-    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys);
+    public abstract void AttendBlock(in AttentionTile tile, int firstPosition, byte** keys, int pages, byte** nextKeys);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Merge"/>
     public abstract void MergeAttention(in AttentionTile tile, in AttentionTile later);
@@ -174,8 +175,21 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
 
     public override void BeginAttention(in AttentionTile tile) => OnlineSoftmax<T, TWide>.Clear(tile);
 
-    public override void AttendBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys) =>
-        OnlineSoftmax<T, TWide>.AddBlock(tile, firstPosition, keys, values, pages, nextKeys);
+    public override void AttendBlock(in AttentionTile tile, int firstPosition, byte** keys, int pages, byte** nextKeys)
+    {
+        switch (tile.KvType)
+        {
+            case KvDtype.BF16:
+                OnlineSoftmax<T, TWide>.AddBlock<BF16Kv>(tile, firstPosition, keys, pages, nextKeys);
+                break;
+            case KvDtype.Int8:
+                OnlineSoftmax<T, TWide>.AddBlock<Int8Kv>(tile, firstPosition, keys, pages, nextKeys);
+                break;
+            default:
+                OnlineSoftmax<T, TWide>.AddBlock<F32Kv>(tile, firstPosition, keys, pages, nextKeys);
+                break;
+        }
+    }
 
     public override void MergeAttention(in AttentionTile tile, in AttentionTile later) => OnlineSoftmax<T, TWide>.Merge(tile, later);
 

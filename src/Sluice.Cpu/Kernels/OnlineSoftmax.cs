@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Sluice.Backends;
 using Sluice.Cpu.Simd;
 
 namespace Sluice.Cpu.Kernels;
@@ -28,21 +29,25 @@ internal static unsafe class OnlineSoftmax<T, TWide>
     /// </summary>
     /// <param name="tile">The rows.</param>
     /// <param name="firstPosition">Position of the block's first key, a multiple of 64.</param>
-    /// <param name="keys">The block's pages of keys; those beyond the last row's position may be missing.</param>
-    /// <param name="values">The block's pages of values.</param>
+    /// <param name="keys">The block's pages, where their keys begin; those beyond the last row's position may be missing.</param>
     /// <param name="pages">Pages there are.</param>
     /// <param name="nextKeys">As many pages of the block of keys that comes next, to be fetched meanwhile.</param>
-    public static void AddBlock(in AttentionTile tile, int firstPosition, float** keys, float** values, int pages, float** nextKeys)
+    [SkipLocalsInit]
+    public static void AddBlock<TKv>(in AttentionTile tile, int firstPosition, byte** keys, int pages, byte** nextKeys)
+        where TKv : struct, IKvFormat
     {
+        byte** values = stackalloc byte*[AttentionTile.BlockPages];
+        for (int page = 0; page < AttentionTile.BlockPages; page++)
+            values[page] = keys[Math.Min(page, pages - 1)] + tile.ValuesAfterKeys;
         int first = 0;
         while (first < tile.Rows && tile.Positions[first] < firstPosition)
             first++;
         int rows = tile.Rows - first;
-        AttentionProducts<T>.Scores(tile.Queries + first, rows, tile.HeadDim, keys, pages, tile.Scores + first, values);
+        AttentionProducts<T, TKv>.Scores(tile.Queries + first, rows, tile.HeadDim, keys, pages, tile.Scores + first, values);
 
         float scale = 1f / MathF.Sqrt(tile.HeadDim);
         for (int row = first; row < tile.Rows; row++)
-            Weigh(tile, row, CountOf(tile, row, firstPosition), scale);
+            Weigh<TKv>(tile, row, CountOf(tile, row, firstPosition), scale, keys, pages);
 
         // The keys every row of a run may see are added together; those that only later rows see, row by row. Adding them with
         // weight zero instead would read what is not there yet.
@@ -50,14 +55,14 @@ internal static unsafe class OnlineSoftmax<T, TWide>
         {
             int common = CountOf(tile, row, firstPosition);
             int run = common == AttentionTile.BlockKeys ? tile.Rows - row : Math.Min(6, tile.Rows - row);
-            AttentionProducts<T>.Combine(
+            AttentionProducts<T, TKv>.Combine(
                 tile.Scores + row, run, tile.Rescale + row, values, tile.ValueStride, 0, common, tile.Sums + row, nextKeys);
             for (int end = row + run; row < end; row++)
             {
                 int count = CountOf(tile, row, firstPosition);
                 if (count > common)
                 {
-                    AttentionProducts<T>.Combine(
+                    AttentionProducts<T, TKv>.Combine(
                         tile.Scores + row, 1, null, values, tile.ValueStride, common, count, tile.Sums + row, nextKeys);
                 }
             }
@@ -114,12 +119,21 @@ internal static unsafe class OnlineSoftmax<T, TWide>
             TWide.Store(TWide.MultiplyAdd(TWide.Load(x + i), xScale, TWide.Load(y + i) * yScale), x + i);
     }
 
+    /// <summary>The factors of 16 keys of a block; of a page that is missing, another's, for weights that nobody reads.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float* FactorsOf(in AttentionTile tile, byte** keys, int key, int pages) =>
+        (float*)(keys[Math.Min(key / KvCache.PageTokens, pages - 1)] + tile.FactorsAfterKeys);
+
     private static int CountOf(in AttentionTile tile, int row, int firstPosition) =>
         Math.Min(AttentionTile.BlockKeys, tile.Positions[row] + 1 - firstPosition);
 
-    /// <summary>From scores of a row's first <paramref name="count"/> keys to weights, with the row's maximum and total.</summary>
+    /// <summary>
+    /// From scores of a row's first <paramref name="count"/> keys to weights, with the row's maximum and total. Where keys and values have factors,
+    /// scores take those of the keys first, and weights those of the values last, when the total has been taken.
+    /// </summary>
     [MethodImpl(Jit.Kernel)]
-    private static void Weigh(in AttentionTile tile, int row, int count, float scale)
+    private static void Weigh<TKv>(in AttentionTile tile, int row, int count, float scale, byte** keys, int pages)
+        where TKv : struct, IKvFormat
     {
         float* scores = tile.Scores[row];
         TWide scaling = TWide.Broadcast(scale);
@@ -128,7 +142,10 @@ internal static unsafe class OnlineSoftmax<T, TWide>
         for (int i = 0; i < AttentionTile.BlockKeys; i += TWide.Lanes)
         {
             // Keys this row may not see: whatever is in their scores, or in the pages, has no part in it.
-            TWide score = TWide.Load(scores + i) * scaling;
+            TWide score = TWide.Load(scores + i);
+            if (TKv.Scaled)
+                score *= TWide.Load(FactorsOf(tile, keys, i, pages));
+            score *= scaling;
             if (i + TWide.Lanes > count)
                 score = TWide.SelectLess(TWide.LaneNumbers, TWide.Broadcast(count - i), score, none);
             largest = TWide.Max(largest, score);
@@ -144,6 +161,8 @@ internal static unsafe class OnlineSoftmax<T, TWide>
         {
             TWide weight = VectorMath.Exp(TWide.Load(scores + i) - shift);
             sum += weight;
+            if (TKv.Scaled)
+                weight *= TWide.Load(FactorsOf(tile, keys, i, pages) + KvCache.PageTokens);
             TWide.Store(weight, scores + i);
         }
 

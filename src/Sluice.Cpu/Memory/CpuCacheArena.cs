@@ -10,25 +10,29 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     // More is not filled with NaN beforehand, because that would make all of it resident.
     private const long MostPoisonedBytes = 256 << 20;
 
-    // So that a turn's new states find memory that is ready; a sixteenth of the arena at most.
+    // What a turn soon needs finds memory that is ready: a few states and a long prompt's pages, a sixteenth of the arena at most. What is made ready is
+    // resident, used or not, and making it ready takes a core.
     private const long MostPrefaultedBytes = 256 << 20;
+    private const int PrefaultedSlots = 8;
+    private const int PrefaultedTokens = 4096;
 
     private readonly Arena _arena = new("KV pages and recurrent states");
     private readonly byte* _data;
     private readonly int[] _slots;
     private readonly Prefault _prefault;
 
-    private CpuCacheArena(CacheShape shape, MemoryGeometry geometry, int superblocks)
+    private CpuCacheArena(CacheShape shape, KvDtype kv, MemoryGeometry geometry, int superblocks)
         : base(geometry, superblocks)
     {
         long bytes = checked(superblocks * geometry.SuperblockBytes);
         _data = _arena.Allocate(bytes);
-        _prefault = new Prefault(_data, bytes, Math.Min(bytes / 16, MostPrefaultedBytes));
-        Poison.Fill((float*)_data, Math.Min(bytes, MostPoisonedBytes) / sizeof(float));
+        long soon = (PrefaultedSlots * geometry.SlotBytes) + (geometry.PagesFor(PrefaultedTokens) * geometry.PageBytes);
+        _prefault = new Prefault(_data, bytes, Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes));
+        Poison.Fill(_data, Math.Min(bytes, MostPoisonedBytes));
         _slots = new int[Slots * geometry.SuperblocksPerSlot];
         Array.Fill(_slots, -1);
         if (shape.KvLayers > 0)
-            Kv = new CpuKvCache(this, shape);
+            Kv = new CpuKvCache(this, shape, kv);
         if (shape.StateLayers > 0)
             States = new CpuStateCache(this, shape);
     }
@@ -39,20 +43,20 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     /// <inheritdoc/>
     public override CpuStateCache? States { get; }
 
-    public static MemoryGeometry GeometryOf(CacheShape shape) => MemoryGeometry.Choose(
+    public static MemoryGeometry GeometryOf(CacheShape shape, KvDtype kv) => MemoryGeometry.Choose(
         shape.KvLayers,
-        shape.KvLayers == 0 ? 0 : checked(CpuKvCache.LayerLength(shape) * sizeof(float)),
+        shape.KvLayers == 0 ? 0 : CpuKvCache.BytesOfLayer(shape, kv),
         shape.StateLayers,
         shape.StateLayers == 0 ? 0 : checked(CpuStateCache.LayerLength(shape.Linear!) * sizeof(float)));
 
-    public static CpuCacheArena Create(CacheShape shape, int superblocks) => new(shape, GeometryOf(shape), superblocks);
+    public static CpuCacheArena Create(CacheShape shape, KvDtype kv, int superblocks) => new(shape, kv, GeometryOf(shape, kv), superblocks);
 
     /// <summary>Where a page begins: its first layer.</summary>
-    public float* Page(int page)
+    public byte* Page(int page)
     {
         if ((uint)page >= (uint)Pages)
             throw new BackendException($"expected a KV page below {Pages}, found {page}");
-        return (float*)(_data + Geometry.PageOffset(page, 0));
+        return _data + Geometry.PageOffset(page, 0);
     }
 
     /// <summary>Where a slot's state of a layer begins.</summary>
@@ -93,13 +97,13 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     }
 
     /// <inheritdoc/>
-    public override void PoisonPage(int page) => new Span<float>(Page(page), (int)(Geometry.PageBytes / sizeof(float))).Fill(float.NaN);
+    public override void PoisonPage(int page) => Poison.Overwrite(Page(page), Geometry.PageBytes);
 
     /// <inheritdoc/>
     public override void PoisonSlot(int slot)
     {
         for (int layer = 0; layer < Geometry.StateLayers; layer++)
-            new Span<float>(State(slot, layer), (int)(Geometry.StateLayerBytes / sizeof(float))).Fill(float.NaN);
+            Poison.Overwrite(State(slot, layer), Geometry.StateLayerBytes);
     }
 
     /// <inheritdoc/>

@@ -15,4 +15,19 @@ internal static unsafe class Poison
             i += count;
         }
     }
+
+    /// <summary>The same for memory of any type.</summary>
+    [Conditional("DEBUG")]
+    public static void Fill(byte* data, long bytes) => Overwrite(data, bytes);
+
+    /// <summary>Fills memory with ones, in any build: as float32 and as bfloat16 that is NaN everywhere.</summary>
+    public static void Overwrite(void* data, long bytes)
+    {
+        for (long i = 0; i < bytes;)
+        {
+            int count = (int)Math.Min(bytes - i, 1 << 30);
+            new Span<byte>((byte*)data + i, count).Fill(0xFF);
+            i += count;
+        }
+    }
 }

@@ -100,7 +100,7 @@ internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : Par
     private (TileSpan Span, int Head) Find(int tileAndHead) => (_tiles[tileAndHead / _shape.KvHeads], tileAndHead % _shape.KvHeads);
 
     private AttentionTile TileAt(long index) =>
-        AttentionTile.In(_tileMemory + (index * _tileBytes), MaxRows, _shape.HeadDim, _kv.ValueStride);
+        AttentionTile.In(_tileMemory + (index * _tileBytes), MaxRows, _kv);
 
     /// <summary>Points a tile at its queries: token after token, the heads of the group within.</summary>
     private AttentionTile Prepare(AttentionTile tile, TileSpan span, int head)
@@ -125,29 +125,25 @@ internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : Par
         const int Pages = AttentionTile.BlockPages;
         int[] pageTable = _batch.Sequences[span.Sequence].PageTable;
         int end = Math.Min((segment + 1) * SegmentKeys, tile.Positions[tile.Rows - 1] + 1);
-        float** values = stackalloc float*[Pages];
-        float** keys = stackalloc float*[Pages];
-        float** nextKeys = stackalloc float*[Pages];
+        byte** keys = stackalloc byte*[Pages];
+        byte** nextKeys = stackalloc byte*[Pages];
         int position = segment * SegmentKeys;
         int pages = Find(pageTable, head, position, end, nextKeys);
         while (pages > 0)
         {
             for (int i = 0; i < Pages; i++)
-            {
                 keys[i] = nextKeys[i];
-                values[i] = keys[i] + _kv.ValuesAfterKeys;
-            }
 
             // The last block has no next: it fetches what it has.
             int nextPages = Find(pageTable, head, position + AttentionTile.BlockKeys, end, nextKeys);
-            kernels.AttendBlock(tile, position, keys, values, pages, nextKeys);
+            kernels.AttendBlock(tile, position, keys, pages, nextKeys);
             position += AttentionTile.BlockKeys;
             pages = nextPages;
         }
     }
 
     /// <summary>Finds the keys of the block at a position, as far as they come before <paramref name="end"/>; returns the pages found.</summary>
-    private int Find(int[] pageTable, int head, int position, int end, float** keys)
+    private int Find(int[] pageTable, int head, int position, int end, byte** keys)
     {
         int pages = 0;
         for (int at = position; pages < AttentionTile.BlockPages && at < end; at += KvCache.PageTokens)

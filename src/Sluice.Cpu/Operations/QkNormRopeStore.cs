@@ -56,11 +56,7 @@ internal sealed unsafe class QkNormRopeStore(WorkerPool pool, KernelSet kernels,
         {
             kernels.RmsNorm(_k.Row(row) + (head * headDim), _kNorm.Data, _epsilon, key, headDim);
             kernels.Rotate(key, cos, cos + half, half);
-            float* keys = _kv.Keys(_layer, page, head);
-            for (int i = 0; i < headDim; i++)
-                keys[(i * KvCache.PageTokens) + slot] = key[i];
-            new Span<float>(_v.Row(row) + (head * headDim), headDim)
-                .CopyTo(new Span<float>(_kv.Values(_layer, page, head) + (slot * _kv.ValueStride), headDim));
+            _kv.Store(_layer, page, head, slot, key, _v.Row(row) + (head * headDim));
         }
     }
 }

@@ -27,6 +27,9 @@ internal unsafe interface ISimd<TSelf>
     /// <summary>Loads integers and converts them, exactly up to 2^24.</summary>
     static abstract TSelf LoadIntegers(int* source);
 
+    /// <summary>Loads as many signed bytes as there are lanes and converts them, exactly.</summary>
+    static abstract TSelf LoadSignedBytes(sbyte* source);
+
     static abstract TSelf operator +(TSelf a, TSelf b);
 
     static abstract TSelf operator -(TSelf a, TSelf b);

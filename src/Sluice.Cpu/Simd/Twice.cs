@@ -43,6 +43,10 @@ internal unsafe struct Twice<T> : ISimd<Twice<T>>
         new() { _lower = T.LoadIntegers(source), _upper = T.LoadIntegers(source + T.Lanes) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Twice<T> LoadSignedBytes(sbyte* source) =>
+        new() { _lower = T.LoadSignedBytes(source), _upper = T.LoadSignedBytes(source + T.Lanes) };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Twice<T> value, float* destination)
     {
         T.Store(value._lower, destination);

@@ -43,6 +43,15 @@ internal unsafe struct V128 : ISimd<V128>
     public static V128 LoadIntegers(int* source) => new() { Register = Vector128.ConvertToSingle(Vector128.Load(source)) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128 LoadSignedBytes(sbyte* source)
+    {
+        Vector128<int> words = Sse41.IsSupported
+            ? Sse41.ConvertToVector128Int32(source)
+            : Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<int>(source)).AsSByte()));
+        return new() { Register = Vector128.ConvertToSingle(words) };
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(V128 value, float* destination) => value.Register.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

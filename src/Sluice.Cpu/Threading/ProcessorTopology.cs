@@ -1,3 +1,5 @@
+using Sluice.Memory;
+
 namespace Sluice.Cpu.Threading;
 
 /// <summary>What processors the process may use.</summary>
@@ -9,24 +11,9 @@ internal static class ProcessorTopology
     /// </summary>
     public static int PhysicalCores()
     {
+        // What the runtime counts also knows a container's share of time.
         int logical = Environment.ProcessorCount;
-        if (!OperatingSystem.IsLinux())
-            return logical;
-        try
-        {
-            HashSet<string> cores = [];
-            foreach (string cpu in Directory.EnumerateDirectories("/sys/devices/system/cpu", "cpu*"))
-            {
-                string siblings = Path.Combine(cpu, "topology", "thread_siblings_list");
-                if (File.Exists(siblings))
-                    cores.Add(File.ReadAllText(siblings).Trim());
-            }
-
-            return cores.Count == 0 ? logical : Math.Min(logical, cores.Count);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return logical;
-        }
+        int cores = ThreadAffinity.AllowedCores().Length;
+        return cores == 0 ? logical : Math.Min(logical, cores);
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using Sluice.Memory;
 
 namespace Sluice.Cpu.Threading;
 
@@ -21,7 +22,11 @@ internal sealed class WorkerPool : IDisposable
     private const long InsideMask = Open - 1;
     private const int JobShift = 16;
 
+    [ThreadStatic]
+    private static WorkerPool? _boundTo;
+
     private readonly Worker[] _workers;
+    private readonly int[]? _processors;
     private readonly ManualResetEventSlim _allLeft = new(initialState: false, spinCount: 0);
     private PaddedLong _gate;
     private PaddedLong _next;
@@ -32,10 +37,13 @@ internal sealed class WorkerPool : IDisposable
     private volatile bool _stopping;
 
     /// <summary>Starts <paramref name="threads"/> - 1 workers.</summary>
-    public WorkerPool(int threads)
+    /// <param name="threads">Threads that work, the caller's among them.</param>
+    /// <param name="processors">Processors to bind threads to, the caller's first; null leaves them to the system.</param>
+    public WorkerPool(int threads, int[]? processors = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, (int)InsideMask);
+        _processors = processors is not null && processors.Length >= threads ? processors : null;
         _workers = new Worker[threads - 1];
         for (int i = 0; i < _workers.Length; i++)
             _workers[i] = new Worker(this, i + 1);
@@ -45,6 +53,22 @@ internal sealed class WorkerPool : IDisposable
 
     /// <summary>Threads that work, the caller's among them.</summary>
     public int Threads => _workers.Length + 1;
+
+    /// <summary>Whether threads are bound to processors.</summary>
+    public bool IsBound => _processors is not null;
+
+    /// <summary>
+    /// Binds the calling thread, which will call <see cref="Run"/>, to the first processor, once. Not a thread that others share or inherit from: one of the
+    /// runtime's pool, or the process's first.
+    /// </summary>
+    public void BindCaller()
+    {
+        if (_processors is null || ReferenceEquals(_boundTo, this))
+            return;
+        _boundTo = this;
+        if (!Thread.CurrentThread.IsThreadPoolThread && !ThreadAffinity.IsMainThread)
+            _ = ThreadAffinity.TryBind(_processors[0]);
+    }
 
     /// <summary>
     /// Executes items 0 to <paramref name="items"/> - 1 and returns when all are done. One caller at a time, and not from within work.
@@ -191,6 +215,8 @@ internal sealed class WorkerPool : IDisposable
 
         private void Loop()
         {
+            if (_pool._processors is { } processors)
+                _ = ThreadAffinity.TryBind(processors[_index]);
             long last = 0;
             while (!_pool._stopping)
             {

@@ -47,6 +47,14 @@ internal sealed unsafe class PanelMatrix
     /// <summary>Memory taken, scales and padding included.</summary>
     public long Bytes => Panels * (PanelBytes + (PanelScales * sizeof(float)));
 
+    /// <summary>Bytes of a stored matrix once it is packed.</summary>
+    public static long BytesOf(DType stored, int outputs, int columns, int scaleBlock, ActivationPrecision precision)
+    {
+        DType type = QuantisedFormat.PackedType(stored, precision);
+        int block = type == DType.F8E4M3 && scaleBlock == 0 ? columns + (columns & 1) : scaleBlock;
+        return PanelsOf(outputs) * (BytesOfPanel(type, columns) + (PanelOutputs * (long)BlocksOf(columns, type == DType.F8E4M3 ? block : 0) * sizeof(float)));
+    }
+
     public static int PanelsOf(int outputs) => (outputs + PanelOutputs - 1) / PanelOutputs;
 
     public static long BytesOfPanel(DType type, int columns) => type.IsBlocked()

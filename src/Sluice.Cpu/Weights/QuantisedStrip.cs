@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Sluice.Cpu.Weights;
@@ -5,31 +6,33 @@ namespace Sluice.Cpu.Weights;
 /// <summary>Writes and reads superblocks of strips, as <see cref="QuantisedFormat"/> describes them.</summary>
 internal static unsafe class QuantisedStrip
 {
-    /// <summary>Puts 256 columns of one output into a superblock that was zeroed.</summary>
+    /// <summary>Puts 256 columns of one output into a superblock that was zeroed: words of four columns, quads of which lie 64 bytes apart.</summary>
     public static void Write(in QuantisedFormat format, BlockParts parts, int output, byte* super)
     {
         WriteFactors(format, parts, output, super);
-        byte* low = super + format.FactorBytes;
-        byte* high = low + (QuantisedFormat.Blocks * format.LowBytes);
-        for (int block = 0; block < QuantisedFormat.Blocks; block++, low += format.LowBytes, high += format.HighBytes)
+        uint* low = (uint*)(super + format.FactorBytes) + output;
+        uint* high = low + (QuantisedFormat.Blocks * format.LowBytes / sizeof(uint));
+        var nibble = Vector128.Create((byte)0x0F);
+        for (int block = 0; block < QuantisedFormat.Blocks; block++)
         {
-            ReadOnlySpan<byte> elements = parts.Elements.AsSpan(block * QuantisedFormat.BlockColumns, QuantisedFormat.BlockColumns);
-            for (int c = 0; c < QuantisedFormat.BlockColumns; c++)
+            var first = Vector128.Create(parts.Elements, block * QuantisedFormat.BlockColumns);
+            var second = Vector128.Create(parts.Elements, (block * QuantisedFormat.BlockColumns) + 16);
+            if (format.LowBytes == 512)
             {
-                int quad = c / 4;
-                int at = (4 * output) + (c % 4);
-                if (format.LowBytes == 512)
-                {
-                    low[(64 * quad) + at] = elements[c];
-                    continue;
-                }
-
-                low[(64 * (quad % 4)) + at] |= (byte)((elements[c] & 15) << (quad / 4 * 4));
-                if (format.HighBits == 1)
-                    high[at] |= (byte)((elements[c] >> 4) << quad);
-                else if (format.HighBits == 2)
-                    high[(64 * (quad / 4)) + at] |= (byte)((elements[c] >> 4) << (2 * (quad % 4)));
+                Scatter(first.AsUInt32(), low);
+                Scatter(second.AsUInt32(), low + 64);
             }
+            else
+            {
+                Scatter(((first & nibble) | (second << 4)).AsUInt32(), low);
+                if (format.HighBits == 1)
+                    *high = Join(((first >>> 4) | (second & ~nibble)).AsUInt32() & Vector128.Create(0x11111111u), Vector128.Create(1u, 2, 4, 8));
+                else if (format.HighBits == 2)
+                    (high[0], high[16]) = (JoinPairs(first), JoinPairs(second));
+            }
+
+            low += format.LowBytes / sizeof(uint);
+            high += format.HighBytes / sizeof(uint);
         }
     }
 
@@ -101,6 +104,30 @@ internal static unsafe class QuantisedStrip
             int element = elements[(at / 4 * 64) + (4 * output) + (at % 4)] - format.Offset;
             destination[c] = (factors[(at / 16 * 16) + output] * element) - factors[32 + output];
         }
+    }
+
+    /// <summary>Four words to the same output of four quads.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Scatter(Vector128<uint> words, uint* to)
+    {
+        to[0] = words.GetElement(0);
+        to[QuantisedFormat.StripOutputs] = words.GetElement(1);
+        to[2 * QuantisedFormat.StripOutputs] = words.GetElement(2);
+        to[3 * QuantisedFormat.StripOutputs] = words.GetElement(3);
+    }
+
+    /// <summary>The two bits above the lower four, of four quads.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint JoinPairs(Vector128<byte> elements) =>
+        Join((elements >>> 4).AsUInt32() & Vector128.Create(0x03030303u), Vector128.Create(1u, 4, 16, 64));
+
+    /// <summary>Four words in one, each shifted to bits of its own.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Join(Vector128<uint> words, Vector128<uint> places)
+    {
+        Vector128<uint> shifted = words * places;
+        shifted |= Vector128.Shuffle(shifted, Vector128.Create(2u, 3, 0, 1));
+        return shifted.GetElement(0) | shifted.GetElement(1);
     }
 
     private static void WriteFactors(in QuantisedFormat format, BlockParts parts, int output, byte* super)

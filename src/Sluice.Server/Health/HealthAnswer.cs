@@ -8,6 +8,9 @@ internal sealed record HealthAnswer(string Status)
     public int? Running { get; init; }
 
     public int? Waiting { get; init; }
+
+    /// <summary>While the model loads, how much of it is here, from 0 to 1.</summary>
+    public double? Loaded { get; init; }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]

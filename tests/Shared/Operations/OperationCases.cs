@@ -216,7 +216,7 @@ internal static class OperationCases
         return Rig.Read(backend, y, rows);
     }
 
-    private static float[] Attention(IBackend backend, int seed)
+    internal static float[] Attention(IBackend backend, int seed)
     {
         Random random = new(seed);
         int kvHeads = random.Next(1, 4);

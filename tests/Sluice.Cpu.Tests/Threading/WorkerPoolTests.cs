@@ -1,4 +1,6 @@
+using System.Globalization;
 using Sluice.Cpu.Threading;
+using Sluice.Memory;
 
 namespace Sluice.Cpu.Tests.Threading;
 
@@ -53,6 +55,45 @@ public sealed class WorkerPoolTests
             pool.Run(work, 20);
             Assert.All(work.Counts, count => Assert.Equal(1, count));
         }
+    }
+
+    /// <summary>A caller that is a thread of its own is bound too; one of the runtime's pool, which others will get, is left alone.</summary>
+    [Fact]
+    public async Task Bound_threads_stay_on_their_processors()
+    {
+        int[] cores = ThreadAffinity.AllowedCores();
+        Assert.SkipUnless(cores.Length >= 2, "there is no choice");
+        using WorkerPool pool = new(2, cores);
+        Assert.True(pool.IsBound);
+        Where own = new(), shared = new();
+        Thread caller = new(() => Fill(own));
+        caller.Start();
+        caller.Join();
+        await Task.Run(() => Fill(shared), TestContext.Current.CancellationToken);
+        Assert.Equal([cores[0].ToString(CultureInfo.InvariantCulture), cores[1].ToString(CultureInfo.InvariantCulture)], own.Lists);
+        Assert.NotEqual(own.Lists[0], shared.Lists[0]);
+        Assert.Equal(own.Lists[1], shared.Lists[1]);
+
+        void Fill(Where where)
+        {
+            pool.BindCaller();
+            while (where.Lists.Any(list => list.Length == 0))
+                pool.Run(where, 20);
+        }
+    }
+
+    [Fact]
+    public void Only_a_thread_for_every_core_is_bound_and_only_if_asked()
+    {
+        int cores = ThreadAffinity.AllowedCores().Length;
+        Assert.Null(new CpuOptions().ResolveProcessors(cores));
+        CpuOptions pinned = new() { Pin = ThreadPinning.Auto };
+        Assert.Null(pinned.ResolveProcessors(cores + 1));
+        Assert.Null(pinned.ResolveProcessors(1));
+        if (cores > 1)
+            Assert.Equal(ThreadAffinity.AllowedCores(), pinned.ResolveProcessors(cores));
+        using WorkerPool pool = new(3, [0, 1]);
+        Assert.False(pool.IsBound);
     }
 
     [Fact]
@@ -111,6 +152,18 @@ public sealed class WorkerPoolTests
         {
             if (item == failing)
                 throw new InvalidOperationException("item");
+        }
+    }
+
+    /// <summary>Which processors each thread may use.</summary>
+    private sealed class Where : ParallelWork
+    {
+        public string[] Lists { get; } = ["", ""];
+
+        public override void Execute(int item, int thread)
+        {
+            Lists[thread] = File.ReadLines("/proc/thread-self/status").Single(line => line.StartsWith("Cpus_allowed_list:", StringComparison.Ordinal)).Split(':')[1].Trim();
+            Thread.Sleep(1);
         }
     }
 }

@@ -1,0 +1,54 @@
+using System.CommandLine;
+using Sluice.Backends;
+using Sluice.Cpu;
+
+namespace Sluice.Cli.Commands;
+
+/// <summary>What computes and how, for commands that run a model: created anew for each so that commands stay independent.</summary>
+internal sealed class ComputeFlags
+{
+    private readonly Option<string> _device = new("--device") { HelpName = "DEVICE", DefaultValueFactory = _ => Devices.Cpu, Description = Devices.Description };
+
+    private readonly Option<int> _threads = CommonOptions.Threads();
+    private readonly Option<ActivationPrecision> _activations;
+    private readonly Option<KvDtype> _kvDtype = CommonOptions.KvDtype();
+    private readonly Option<ThreadPinning> _pin = new("--pin") { HelpName = "auto|off", Description = PinMeaning };
+    private readonly bool _choosesDevice;
+
+    /// <summary>What pinning is, for help texts.</summary>
+    public const string PinMeaning = "Whether threads that compute are bound to cores: auto binds each to its own where there are as many as cores, on Linux. Default: off.";
+
+    /// <summary>Flags whose defaults are fast or, to compare with others' arithmetic, precise.</summary>
+    public ComputeFlags(bool precise = false, bool choosesDevice = true)
+    {
+        _choosesDevice = choosesDevice;
+        _activations = new("--activations")
+        {
+            HelpName = "fast|float32",
+            DefaultValueFactory = _ => precise ? ActivationPrecision.Float32 : ActivationPrecision.Fast,
+            Description = "What the CPU's matrix products make of activations: fast rounds them to BF16, or to INT8 for quantised weights; float32 does not, at half the speed. "
+                + $"Default: {(precise ? "float32" : "fast")}.",
+        };
+    }
+
+    public void AddTo(Command command)
+    {
+        if (_choosesDevice)
+            command.Add(_device);
+        command.Add(_threads);
+        command.Add(_activations);
+        command.Add(_kvDtype);
+        command.Add(_pin);
+    }
+
+    public Compute Read(ParseResult parsed) => new(
+        _choosesDevice ? parsed.GetRequiredValue(_device) : Devices.Cpu, Devices.Options(parsed.GetValue(_threads), parsed.GetValue(_activations), parsed.GetValue(_kvDtype), parsed.GetValue(_pin)));
+}
+
+/// <summary>What computes, by its name, and how if it is the processor.</summary>
+internal sealed record Compute(string Device, CpuOptions Cpu)
+{
+    /// <summary>Opens it.</summary>
+    /// <inheritdoc cref="Devices.Open"/>
+    public IBackend Open() => Devices.Open(Device, Cpu);
+}
