@@ -1,6 +1,7 @@
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu;
+using Sluice.Tests.Operations;
 
 namespace Sluice.Bench.Micro;
 
@@ -12,6 +13,9 @@ internal sealed class Scenario
     /// <summary>Does it once.</summary>
     public Action Run { get; }
 
+    /// <summary>The weights' type, which says what the multiply-adds are.</summary>
+    public DType Type { get; private init; }
+
     /// <summary>Multiply-adds of a run.</summary>
     public double MultiplyAdds { get; private init; }
 
@@ -21,11 +25,12 @@ internal sealed class Scenario
     /// <summary>A linear layer, [<paramref name="outputs"/>, <paramref name="columns"/>].</summary>
     public static Scenario Linear(CpuBackend backend, DType type, int rows, int columns, int outputs)
     {
-        Matrix weight = backend.LoadMatrix(MatrixUse.Linear, new RandomWeights(type, outputs, columns));
+        Matrix weight = backend.LoadMatrix(MatrixUse.Linear, Weights(type, outputs, columns));
         Activation x = Filled(backend, rows, columns);
         Activation y = backend.Allocate(rows, outputs);
         return new Scenario(() => backend.Linear(x, weight, null, y, rows))
         {
+            Type = type,
             MultiplyAdds = (double)rows * columns * outputs,
             Bytes = weight.Bytes,
         };
@@ -35,7 +40,7 @@ internal sealed class Scenario
     public static Scenario Experts(CpuBackend backend, DType type, int rows, int hidden, int inner, int experts, int topK)
     {
         ExpertWeights weights = backend.LoadExperts([.. Enumerable.Range(0, experts).Select(_ => new ExpertSource(
-            new RandomWeights(type, inner, hidden), new RandomWeights(type, inner, hidden), new RandomWeights(type, hidden, inner)))]);
+            Weights(type, inner, hidden), Weights(type, inner, hidden), Weights(type, hidden, inner)))]);
         Activation logits = Filled(backend, rows, experts);
         Routing routing = backend.AllocateRouting(rows, topK);
         backend.Route(logits, normalise: true, routing, rows);
@@ -44,6 +49,7 @@ internal sealed class Scenario
         double touched = experts * (1 - Math.Pow(1 - ((double)topK / experts), rows));
         return new Scenario(() => backend.Experts(x, routing, weights, y, rows))
         {
+            Type = type,
             MultiplyAdds = 3.0 * rows * topK * hidden * inner,
             Bytes = weights.Bytes * touched / experts,
         };
@@ -140,6 +146,9 @@ internal sealed class Scenario
         Activation y = backend.Allocate(1, 64);
         return new Scenario(() => backend.Linear(x, weight, null, y, 1)) { MultiplyAdds = 64 * 1100, Bytes = weight.Bytes };
     }
+
+    private static MatrixSource Weights(DType type, int rows, int columns) =>
+        type.IsBlocked() ? RandomBlocks.Of(new Random(1), type, rows, columns) : new RandomWeights(type, rows, columns);
 
     private static StepBatch Batch(int sequences, int tokens, int firstPosition, int pages = -1)
     {

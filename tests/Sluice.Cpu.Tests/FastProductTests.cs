@@ -219,16 +219,28 @@ public sealed class FastProductTests
             return rounded;
         }
 
+        float most = Largest(x);
         for (int block = 0; block < x.Length; block += 32)
         {
-            float largest = 0;
-            for (int c = block; c < block + 32; c++)
-                largest = Math.Max(largest, Math.Abs(x[c]));
-            for (int c = block; c < block + 32; c++)
-                rounded[c] = Math.Round((double)(x[c] * (127f / largest)), MidpointRounding.ToEven) * (largest / 127f);
+            // The row's factor times the least power of two that leaves eight bits of the block.
+            ReadOnlySpan<float> of = x.Slice(block, 32);
+            int exponent = 0;
+            while (exponent > -20 && Largest(of) * (127 / most) <= 127 * Math.ScaleB(1 + 1e-6, exponent - 1))
+                exponent--;
+            float scale = 127 / most * MathF.ScaleB(1, -exponent);
+            for (int c = 0; c < 32; c++)
+                rounded[block + c] = Math.Round((double)(of[c] * scale), MidpointRounding.ToEven) * Math.ScaleB(most / 127, exponent);
         }
 
         return rounded;
+    }
+
+    private static float Largest(ReadOnlySpan<float> x)
+    {
+        float largest = 0;
+        foreach (float value in x)
+            largest = Math.Max(largest, Math.Abs(value));
+        return largest;
     }
 
     private static double[] Decode(MatrixSource weights, int row)

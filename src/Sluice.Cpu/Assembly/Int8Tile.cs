@@ -6,16 +6,15 @@ namespace Sluice.Cpu.Assembly;
 
 /// <summary>
 /// Some rows times a strip of 16 outputs of quantised weights: <c>vpdpbusd</c> on four columns at a time, one register of outputs to a row. A
-/// block of 32 columns is unpacked into eight registers; each row's products with it are summed in int32, exactly, then
-/// scaled in float32 and added: <c>sum += (products * weights' factor) * row's factor</c>, then what the weights subtract.
+/// block of 32 columns is unpacked into eight registers; each row's products with it are summed in int32, exactly, become a float32 that
+/// has the block's power of two already, and are added: <c>sum += products * weights' factor</c>. What the weights subtract comes once for
+/// a superblock: <c>sum -= (products of m and the blocks' sums * dmin) * their power of two</c>, before its blocks. The row's factor comes last.
 /// </summary>
 /// <remarks>See <see cref="QuantisedFormat"/> and <see cref="RowPacking"/> for the layouts.</remarks>
 internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
 {
     private const byte OrOfAnd = 0xF8;
-    private const int InitialAt = 32;
-    private const int FactorAt = 40;
-    private const int SumAt = 44;
+    private const int Record = RowPacking.Int8RecordBytes;
 
     private AssemblerRegisterZMM[][] _sums = [];
     private AssemblerRegisterZMM[] _weights = [];
@@ -28,21 +27,20 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     private AssemblerRegisterZMM _nibble;
     private AssemblerRegisterZMM _high;
     private AssemblerRegisterZMM _shifted;
-    private int _next;
+    private int _rowsAtOnce;
 
     protected override void Reserve()
     {
-        // The longest kernel, Q6_K's, takes 31.
+        // Rows in step with each other, since a row's products wait for one another. The longest kernel, Q6_K's, takes all 32 registers.
+        _rowsAtOnce = Math.Min(rows, format.Factors == FactorKind.Single ? 6 : format.Factors == FactorKind.WithOffset ? 2 : 3);
         _sums = [.. Enumerable.Range(0, rows).Select(_ => Take(1))];
         _weights = Take(8);
-        _products = Take(4);
+        _products = Take(_rowsAtOnce * Halves);
         _first = Take();
-        if (format.Factors != FactorKind.Single)
-        {
+        if (format.Factors == FactorKind.ByHalves)
             _second = Take();
+        if (format.Factors != FactorKind.Single)
             _factor = Take();
-        }
-
         if (format.Factors == FactorKind.WithOffset)
             _offsetFactor = Take();
 
@@ -73,53 +71,88 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
                 Code.vcvtph2ps(_offsetFactor, __ymmword_ptr[Weights + 32]);
             for (int block = 0; block < _singles.Length; block++)
                 Code.vcvtph2ps(_singles[block], __ymmword_ptr[Weights + (32 * block)]);
+            if (format.Factors == FactorKind.WithOffset)
+                SubtractOffsets();
             for (int block = 0; block < QuantisedFormat.Blocks; block++)
                 Block(block);
             Code.add(Weights, format.SuperBytes);
-            Code.add(Rows, QuantisedFormat.Blocks * rows * RowPacking.Int8RecordBytes);
+            Code.add(Rows, QuantisedFormat.Blocks * rows * Record);
         });
+        MultiplyWithRowFactors();
         StoreSums(_sums);
     }
+
+    private int Halves => format.Factors == FactorKind.ByHalves ? 2 : 1;
 
     private void Block(int block)
     {
         Prefetch(block);
         LoadFactors(block);
         LoadElements(block);
-        for (int row = 0; row < rows; row++)
+        for (int row = 0; row < rows; row += _rowsAtOnce)
+            AddRows(block, row, Math.Min(_rowsAtOnce, rows - row));
+    }
+
+    /// <summary>A block's products with some rows.</summary>
+    private void AddRows(int block, int firstRow, int count)
+    {
+        int quads = 8 / Halves;
+        for (int i = 0; i < count * Halves; i++)
+            Code.vpbroadcastd(_products[i], __dword_ptr[Rows + (RecordOf(block, firstRow + (i / Halves)) + RowPacking.Int8InitialAt + (4 * (i % Halves)))]);
+        for (int quad = 0; quad < quads; quad++)
         {
-            int record = ((block * rows) + row) * RowPacking.Int8RecordBytes;
-            AssemblerRegisterZMM products = Dot(record, 0, format.Factors == FactorKind.ByHalves ? 4 : 8);
-            if (format.Factors == FactorKind.ByHalves)
+            for (int i = 0; i < count * Halves; i++)
             {
-                AssemblerRegisterZMM others = Dot(record, 4, 8);
-                Code.vmulps(products, products, _first);
-                Code.vfmadd231ps(products, others, _second);
+                int of = (i % Halves * quads) + quad;
+                Code.vpdpbusd(_products[i], _weights[of], __dword_bcst[Rows + (RecordOf(block, firstRow + (i / Halves)) + (4 * of))]);
             }
-            else
+        }
+
+        for (int i = 0; i < count * Halves; i++)
+            Code.vsubps(_products[i], _products[i], __dword_bcst[Rows + (RecordOf(block, firstRow + (i / Halves)) + RowPacking.Int8MagicAt)]);
+        for (int i = 0; i < count * Halves; i++)
+            Code.vfmadd231ps(_sums[firstRow + (i / Halves)][0], _products[i], i % Halves == 0 ? _first : _second);
+    }
+
+    /// <summary>What a superblock subtracts: pairs of blocks' m times pairs of sums, in 16 bits.</summary>
+    private void SubtractOffsets()
+    {
+        const int Pairs = QuantisedFormat.Blocks / 2;
+        for (int pair = 0; pair < Pairs; pair++)
+            Code.vpmovzxbw(_weights[pair], __ymmword_ptr[Weights + (192 + (32 * pair))]);
+        for (int row = 0; row < rows; row += _rowsAtOnce)
+        {
+            int count = Math.Min(_rowsAtOnce, rows - row);
+            for (int i = 0; i < count; i++)
+                Code.vpxord(_products[i], _products[i], _products[i]);
+            for (int pair = 0; pair < Pairs; pair++)
             {
-                Code.vmulps(products, products, _first);
+                for (int i = 0; i < count; i++)
+                    Code.vpdpwssd(_products[i], _weights[pair], __dword_bcst[Rows + (RecordOf(2 * pair, row + i) + RowPacking.Int8SharedAt)]);
             }
 
-            Code.vfmadd231ps(_sums[row][0], products, __dword_bcst[Rows + (record + FactorAt)]);
-            if (format.Factors == FactorKind.WithOffset)
-                Code.vfnmadd231ps(_sums[row][0], _second, __dword_bcst[Rows + (record + SumAt)]);
+            for (int i = 0; i < count; i++)
+            {
+                Code.vcvtdq2ps(_products[i], _products[i]);
+                Code.vmulps(_products[i], _products[i], _offsetFactor);
+                Code.vfnmadd231ps(_sums[row + i][0], _products[i], __dword_bcst[Rows + (RecordOf(1, row + i) + RowPacking.Int8SharedAt)]);
+            }
         }
     }
 
-    /// <summary>The products of a row with some quads of columns, in float32.</summary>
-    private AssemblerRegisterZMM Dot(int record, int firstQuad, int endQuad)
+    /// <summary>The factors are in the last records of the last superblock, which <see cref="TileAssembler.Rows"/> has just passed.</summary>
+    private void MultiplyWithRowFactors()
     {
-        AssemblerRegisterZMM products = _products[_next++ % _products.Length];
-        if (format.Offset != 0)
-            Code.vpbroadcastd(products, __dword_ptr[Rows + (record + InitialAt + firstQuad)]);
-        else
-            Code.vpxord(products, products, products);
-        for (int quad = firstQuad; quad < endQuad; quad++)
-            Code.vpdpbusd(products, _weights[quad], __dword_bcst[Rows + (record + (4 * quad))]);
-        Code.vcvtdq2ps(products, products);
-        return products;
+        Label goesOn = Code.CreateLabel();
+        Code.cmp(__qword_ptr[Arguments + Field(nameof(TileArguments.Finishes))], 0);
+        Code.je(goesOn);
+        for (int row = 0; row < rows; row++)
+            Code.vmulps(_sums[row][0], _sums[row][0], __dword_bcst[Rows + (((row - rows) * Record) + RowPacking.Int8SharedAt)]);
+        Code.Label(ref goesOn);
+        Code.nop();
     }
+
+    private int RecordOf(int block, int row) => ((block * rows) + row) * Record;
 
     private void LoadFactors(int block)
     {
@@ -135,9 +168,6 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
                 Code.vpmovzxbd(_first, __xmmword_ptr[Weights + (64 + (16 * block))]);
                 Code.vcvtdq2ps(_first, _first);
                 Code.vmulps(_first, _first, _factor);
-                Code.vpmovzxbd(_second, __xmmword_ptr[Weights + (192 + (16 * block))]);
-                Code.vcvtdq2ps(_second, _second);
-                Code.vmulps(_second, _second, _offsetFactor);
                 break;
             default:
                 Code.vpmovsxbd(_first, __xmmword_ptr[Weights + (64 + (32 * block))]);

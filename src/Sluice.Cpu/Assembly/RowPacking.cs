@@ -23,10 +23,28 @@ internal static class RowPacking
     public const int BFloat16RecordBytes = 2 * BlockColumns;
 
     /// <summary>
-    /// Bytes of a block of one row in INT8: 32 numbers, what their products with weights begin from for each half of them (the
-    /// weights' offset times minus their sum, int32), their factor, and their sum times the factor (float32).
+    /// Bytes of a block of one row in INT8: 32 numbers; from <see cref="Int8InitialAt"/> on what sums of their products with weights begin
+    /// from, for each half of them (int32); at <see cref="Int8MagicAt"/> what to subtract from the sums; at <see cref="Int8SharedAt"/> something that
+    /// the superblock shares.
     /// </summary>
+    /// <remarks>
+    /// Sums begin from the bits of 1.5 * 2^23 * 2^e, e being the block's exponent, less the weights' offset times the sum of the
+    /// numbers. Integers added to those bits are multiples of 2^e added to that number, so what was a sum in int32 is, as a float32 and
+    /// with that number subtracted, the block's product, exactly (sums stay below 2^22): no conversion, and no multiplication by the block's factor.
+    /// </remarks>
     public const int Int8RecordBytes = 48;
+
+    /// <summary>Where a record has what sums begin from: for all of the block or its first half; for its second.</summary>
+    public const int Int8InitialAt = 32;
+
+    /// <summary>Where a record has 1.5 * 2^23 * 2^e.</summary>
+    public const int Int8MagicAt = 40;
+
+    /// <summary>
+    /// In even records of a superblock the sums of this block and the next in 16 bits (where weights subtract something), in the second the
+    /// power of two they are multiples of, in the last the row's factor.
+    /// </summary>
+    public const int Int8SharedAt = 44;
 
     /// <summary>Blocks of columns that INT8 rows and weights are padded to.</summary>
     public const int Int8SuperBlocks = 8;

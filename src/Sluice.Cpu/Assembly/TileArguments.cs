@@ -27,6 +27,9 @@ internal unsafe struct TileArguments
     /// <summary>Not zero when sums go on from the outputs there are.</summary>
     public nint Resumes;
 
+    /// <summary>Not zero when these are the last blocks: INT8 sums are then multiplied with their rows' factors.</summary>
+    public nint Finishes;
+
     /// <summary>Factors of the 32 outputs, for E4M3.</summary>
     public float* Scales;
 

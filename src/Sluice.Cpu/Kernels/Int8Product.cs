@@ -25,16 +25,16 @@ internal sealed unsafe class Int8Product(AssembledKernels kernels, QuantisedForm
                 for (int strip = 0; strip < 2 * panels; strip++)
                 {
                     MultiplyStrip(
-                        w, (2 * firstPanel) + strip, super, Math.Min(atOnce, all - super), x, stretch, rows,
+                        w, (2 * firstPanel) + strip, super, Math.Min(atOnce, all - super), super + atOnce >= all, x, stretch, rows,
                         y + (strip * QuantisedFormat.StripOutputs), stride);
                 }
             }
         }
     }
 
-    private void MultiplyStrip(PanelMatrix w, int strip, int super, int supers, in RowGroup x, int first, int rows, float* y, nint stride)
+    private void MultiplyStrip(PanelMatrix w, int strip, int super, int supers, bool last, in RowGroup x, int first, int rows, float* y, nint stride)
     {
-        TileArguments arguments = new() { OutputStride = stride * sizeof(float), Blocks = supers, Resumes = super };
+        TileArguments arguments = new() { OutputStride = stride * sizeof(float), Blocks = supers, Resumes = super, Finishes = last ? 1 : 0 };
         for (int row = first; row < first + rows;)
         {
             (int start, int height) = RowPacking.TileOf(row, x.Count);

@@ -21,51 +21,86 @@ internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : Pa
     {
         byte* elements = stackalloc byte[512];
         float* factors = stackalloc float[48];
+        int* offsets = stackalloc int[QuantisedFormat.Blocks * QuantisedFormat.StripOutputs];
         int* products = stackalloc int[32];
-        int supers = QuantisedFormat.SuperBlocksOf(w.Columns);
+        int blocks = QuantisedFormat.SuperBlocksOf(w.Columns) * QuantisedFormat.Blocks;
         for (int strip = 0; strip < 2 * panels; strip++)
         {
             byte* super = w.Data + (((2 * firstPanel) + strip) * PanelMatrix.BytesOfStrip(w.Type, w.Columns));
             float* to = y + (strip * QuantisedFormat.StripOutputs);
-            for (int block = 0; block < supers * QuantisedFormat.Blocks; block++)
+            for (int row = 0; row < x.Count; row++)
+                new Span<float>(to + (row * stride), QuantisedFormat.StripOutputs).Clear();
+            for (int block = 0; block < blocks; block++)
             {
-                QuantisedStrip.Unpack(format, super, block % QuantisedFormat.Blocks, elements);
-                QuantisedStrip.ReadFactors(format, super, block % QuantisedFormat.Blocks, factors, factors + 16, factors + 32);
+                int ofSuper = block % QuantisedFormat.Blocks;
+                bool subtracts = ofSuper == 0 && format.Factors == FactorKind.WithOffset;
+                if (subtracts)
+                    QuantisedStrip.ReadOffsets(super, factors + 32, offsets);
+                QuantisedStrip.Unpack(format, super, ofSuper, elements);
+                QuantisedStrip.ReadFactors(format, super, ofSuper, factors, factors + 16);
                 for (int row = 0; row < x.Count;)
                 {
                     (int start, int height) = RowPacking.TileOf(row, x.Count);
                     byte* record = x.Packed + (start * x.RowBytes) + (block * (long)(height * RowPacking.Int8RecordBytes));
                     for (; row < start + height; row++, record += RowPacking.Int8RecordBytes)
-                        AddBlock(elements, factors, record, products, to + (row * stride), block > 0);
+                    {
+                        if (subtracts)
+                            SubtractOffsets(offsets, factors + 32, record, height * RowPacking.Int8RecordBytes, products, to + (row * stride));
+                        AddBlock(elements, factors, record, products, to + (row * stride));
+                        if (block == blocks - 1)
+                            Scale((float*)(record + RowPacking.Int8SharedAt), to + (row * stride));
+                    }
                 }
 
-                if (block % QuantisedFormat.Blocks == QuantisedFormat.Blocks - 1)
+                if (ofSuper == QuantisedFormat.Blocks - 1)
                     super += format.SuperBytes;
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void AddBlock(byte* elements, float* factors, byte* record, int* products, float* y, bool resume)
+    private void AddBlock(byte* elements, float* factors, byte* record, int* products, float* y)
     {
-        int* initial = (int*)(record + RowPacking.BlockColumns);
-        float* scale = (float*)(initial + 2);
+        int* initial = (int*)(record + RowPacking.Int8InitialAt);
         bool byHalves = format.Factors == FactorKind.ByHalves;
         Dot(elements, record, 0, byHalves ? 4 : 8, initial[0], products);
         if (byHalves)
             Dot(elements, record, 4, 8, initial[1], products + 16);
-        T factor = T.BroadcastAt(scale);
-        T sum = T.BroadcastAt(scale + 1);
+        T magic = T.BroadcastAt((float*)(record + RowPacking.Int8MagicAt));
         for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
         {
-            T scaled = T.LoadIntegers(products + i) * T.Load(factors + i);
+            T total = T.MultiplyAdd(T.Load((float*)products + i) - magic, T.Load(factors + i), T.Load(y + i));
             if (byHalves)
-                scaled = T.MultiplyAdd(T.LoadIntegers(products + 16 + i), T.Load(factors + 16 + i), scaled);
-            T total = T.MultiplyAdd(scaled, factor, resume ? T.Load(y + i) : T.Zero);
-            if (format.Factors == FactorKind.WithOffset)
-                total = T.MultiplyAdd(T.Zero - T.Load(factors + 32 + i), sum, total);
+                total = T.MultiplyAdd(T.Load((float*)products + 16 + i) - magic, T.Load(factors + 16 + i), total);
             T.Store(total, y + i);
         }
+    }
+
+    /// <summary>What a superblock subtracts from a row's sums.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void SubtractOffsets(int* offsets, float* factor, byte* record, nint recordStride, int* products, float* y)
+    {
+        for (int i = 0; i < QuantisedFormat.StripOutputs; i += 4)
+        {
+            var sum = Vector128<int>.Zero;
+            for (int block = 0; block < QuantisedFormat.Blocks; block++)
+            {
+                short ofBlock = ((short*)(record + (block / 2 * 2 * recordStride) + RowPacking.Int8SharedAt))[block % 2];
+                sum += Vector128.Load(offsets + (16 * block) + i) * ofBlock;
+            }
+
+            sum.Store(products + i);
+        }
+
+        T power = T.BroadcastAt((float*)(record + recordStride + RowPacking.Int8SharedAt));
+        for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
+            T.Store(T.MultiplyAdd(T.Zero - (T.LoadIntegers(products + i) * T.Load(factor + i)), power, T.Load(y + i)), y + i);
+    }
+
+    private static void Scale(float* factor, float* y)
+    {
+        for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
+            T.Store(T.Load(y + i) * T.BroadcastAt(factor), y + i);
     }
 
     /// <summary>The products of 16 outputs with some quads of columns of a row.</summary>

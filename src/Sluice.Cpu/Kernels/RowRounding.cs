@@ -44,68 +44,6 @@ internal static unsafe class RowRounding
         }
     }
 
-    /// <summary>
-    /// The row in INT8, packed into a tile: the nearest multiple of a 127th of the largest of each 32 columns. A block with a NaN or an
-    /// infinity has a NaN for its factor.
-    /// </summary>
-    /// <param name="x">The row.</param>
-    /// <param name="columns">Its columns.</param>
-    /// <param name="blocks">Blocks to write; those beyond the columns are zero.</param>
-    /// <param name="offset">What the weights are stored too large by.</param>
-    /// <param name="byHalves">Whether 16 columns of weights have a factor of their own.</param>
-    /// <param name="to">The row's record of the first block.</param>
-    /// <param name="stride">Bytes from one block's record to the next.</param>
-    [MethodImpl(Jit.Kernel)]
-    public static void PackInt8(float* x, int columns, int blocks, int offset, bool byHalves, byte* to, nint stride)
-    {
-        float* padded = stackalloc float[RowPacking.BlockColumns];
-        for (int block = 0; block < blocks; block++, to += stride)
-        {
-            int have = Math.Clamp(columns - (block * RowPacking.BlockColumns), 0, RowPacking.BlockColumns);
-            float* from = x + (block * RowPacking.BlockColumns);
-            if (have < RowPacking.BlockColumns)
-            {
-                new Span<float>(padded, RowPacking.BlockColumns).Clear();
-                new Span<float>(from, have).CopyTo(new Span<float>(padded, have));
-                from = padded;
-            }
-
-            PackInt8Block(from, offset, byHalves, to);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void PackInt8Block(float* x, int offset, bool byHalves, byte* to)
-    {
-        // Below this the reciprocal would not be finite; what is so small is nothing.
-        const float Smallest = 1e-30f;
-        Vector256<float> a = Vector256.Load(x), b = Vector256.Load(x + 8), c = Vector256.Load(x + 16), d = Vector256.Load(x + 24);
-        Vector256<float> largest = Vector256.MaxNative(
-            Vector256.MaxNative(Vector256.Abs(a), Vector256.Abs(b)), Vector256.MaxNative(Vector256.Abs(c), Vector256.Abs(d)));
-        Vector128<float> four = Vector128.MaxNative(largest.GetLower(), largest.GetUpper());
-        float most = MathF.Max(MathF.Max(four[0], four[1]), MathF.Max(four[2], four[3]));
-        float poison = Vector256.Sum((a * 0f) + (b * 0f) + ((c * 0f) + (d * 0f)));
-        bool isNothing = !(most >= Smallest);
-        var reciprocal = Vector256.Create(isNothing ? 0f : 127f / most);
-        float factor = (isNothing ? 0f : most / 127f) + poison;
-
-        Vector256<int> i = Nearest(a * reciprocal), j = Nearest(b * reciprocal), k = Nearest(c * reciprocal), l = Nearest(d * reciprocal);
-        int first = Vector256.Sum(i + j);
-        int second = Vector256.Sum(k + l);
-        Vector256.Narrow(Vector256.Narrow(i, j), Vector256.Narrow(k, l)).Store((sbyte*)to);
-        int* initial = (int*)(to + RowPacking.BlockColumns);
-        initial[0] = -offset * (byHalves ? first : first + second);
-        initial[1] = -offset * second;
-        float* factors = (float*)(initial + 2);
-        factors[0] = factor;
-        factors[1] = factor * (first + second);
-    }
-
-    /// <summary>The nearest integers, ties to even: adding 1.5 * 2^23 leaves them in the lowest bits.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<int> Nearest(Vector256<float> x) =>
-        (x + Vector256.Create(12582912f)).AsInt32() - Vector256.Create(0x4B400000);
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<uint> Round(Vector256<uint> bits)
     {

@@ -93,7 +93,7 @@ internal sealed unsafe class RowPreparation(WorkerPool pool) : ParallelWork, IDi
                 continue;
             }
 
-            RowRounding.PackInt8(
+            Int8Rows.Pack(
                 from, _columns, (int)(_rowBytes / RowPacking.Int8RecordBytes), OffsetOf(_form), _form == RowForm.Int8Offset32,
                 tile + ((row - first) * RowPacking.Int8RecordBytes), height * RowPacking.Int8RecordBytes);
         }

@@ -100,7 +100,7 @@ internal enum FactorKind
     /// <summary>[8 blocks, 16 outputs] d, binary16: d q.</summary>
     Single,
 
-    /// <summary>[16] d, [16] dmin, binary16; [8, 16] sc, [8, 16] m, bytes: d sc q - dmin m.</summary>
+    /// <summary>[16] d, [16] dmin, binary16; [8, 16] sc, [4 pairs of blocks, 16, 2] m, bytes: d sc q - dmin m.</summary>
     WithOffset,
 
     /// <summary>[16] d, binary16, 32 bytes unused; [8, 2 halves of a block, 16] sc, signed bytes: d sc q.</summary>

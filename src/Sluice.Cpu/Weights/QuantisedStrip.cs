@@ -59,15 +59,14 @@ internal static unsafe class QuantisedStrip
         }
     }
 
-    /// <summary>The factors of a block: [16 outputs] for its first and its second 16 columns, and what each block subtracts (zero for most types).</summary>
-    public static void ReadFactors(in QuantisedFormat format, byte* super, int block, float* first, float* second, float* offset)
+    /// <summary>The factors of a block: [16 outputs] for its first and its second 16 columns.</summary>
+    public static void ReadFactors(in QuantisedFormat format, byte* super, int block, float* first, float* second)
     {
         for (int output = 0; output < QuantisedFormat.StripOutputs; output++)
         {
             if (format.Factors == FactorKind.Single)
             {
                 first[output] = second[output] = (float)((Half*)super)[(16 * block) + output];
-                offset[output] = 0;
                 continue;
             }
 
@@ -75,13 +74,22 @@ internal static unsafe class QuantisedStrip
             if (format.Factors == FactorKind.WithOffset)
             {
                 first[output] = second[output] = d * super[64 + (16 * block) + output];
-                offset[output] = (float)((Half*)super)[16 + output] * super[192 + (16 * block) + output];
                 continue;
             }
 
             first[output] = d * (sbyte)super[64 + (32 * block) + output];
             second[output] = d * (sbyte)super[64 + (32 * block) + 16 + output];
-            offset[output] = 0;
+        }
+    }
+
+    /// <summary>What a superblock subtracts: dmin, [16 outputs], times m, [8 blocks, 16 outputs].</summary>
+    public static void ReadOffsets(byte* super, float* factor, int* offsets)
+    {
+        for (int output = 0; output < QuantisedFormat.StripOutputs; output++)
+        {
+            factor[output] = (float)((Half*)super)[16 + output];
+            for (int block = 0; block < QuantisedFormat.Blocks; block++)
+                offsets[(16 * block) + output] = super[OffsetAt(block, output)];
         }
     }
 
@@ -89,7 +97,8 @@ internal static unsafe class QuantisedStrip
     public static void Decode(in QuantisedFormat format, byte* strip, int output, Span<float> destination)
     {
         byte* elements = stackalloc byte[512];
-        float* factors = stackalloc float[48];
+        float* factors = stackalloc float[32];
+        float subtracts = 0;
         for (int c = 0; c < destination.Length; c++)
         {
             byte* super = strip + (c / QuantisedFormat.SuperColumns * (long)format.SuperBytes);
@@ -98,11 +107,13 @@ internal static unsafe class QuantisedStrip
             {
                 int block = c % QuantisedFormat.SuperColumns / QuantisedFormat.BlockColumns;
                 Unpack(format, super, block, elements);
-                ReadFactors(format, super, block, factors, factors + 16, factors + 32);
+                ReadFactors(format, super, block, factors, factors + 16);
+                if (format.Factors == FactorKind.WithOffset)
+                    subtracts = (float)((Half*)super)[16 + output] * super[OffsetAt(block, output)];
             }
 
             int element = elements[(at / 4 * 64) + (4 * output) + (at % 4)] - format.Offset;
-            destination[c] = (factors[(at / 16 * 16) + output] * element) - factors[32 + output];
+            destination[c] = (factors[(at / 16 * 16) + output] * element) - subtracts;
         }
     }
 
@@ -130,6 +141,8 @@ internal static unsafe class QuantisedStrip
         return shifted.GetElement(0) | shifted.GetElement(1);
     }
 
+    private static int OffsetAt(int block, int output) => 192 + (32 * (block / 2)) + (2 * output) + (block % 2);
+
     private static void WriteFactors(in QuantisedFormat format, BlockParts parts, int output, byte* super)
     {
         ushort* halves = (ushort*)super;
@@ -145,7 +158,7 @@ internal static unsafe class QuantisedStrip
                 for (int block = 0; block < QuantisedFormat.Blocks; block++)
                 {
                     super[64 + (16 * block) + output] = parts.Factors[block];
-                    super[192 + (16 * block) + output] = parts.Offsets[block];
+                    super[OffsetAt(block, output)] = parts.Offsets[block];
                 }
 
                 break;

@@ -112,7 +112,7 @@ public sealed unsafe class StripPackingTests
             else if (format.Factors == FactorKind.WithOffset)
             {
                 super[64 + (16 * block) + output] = parts.Factors[block];
-                super[192 + (16 * block) + output] = parts.Offsets[block];
+                super[192 + (32 * (block / 2)) + (2 * output) + (block % 2)] = parts.Offsets[block];
             }
             else
             {
