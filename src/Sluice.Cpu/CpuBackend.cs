@@ -81,6 +81,20 @@ public sealed class CpuBackend : IBackend
     /// <inheritdoc/>
     public long BytesOfMatrix(DType type, int rows, int columns, int scaleBlock) => PanelMatrix.BytesOf(type, rows, columns, scaleBlock, _precision);
 
+    /// <summary>
+    /// What operations keep for themselves once a model has run a step of so many tokens, bytes, to within a few MiB: rows made ready for products, and of
+    /// experts each chosen one's rows.
+    /// </summary>
+    public static long ScratchBytes(ModelConfig config, int stepTokens)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        int wide = Math.Max(config.HiddenSize, Math.Max(config.IntermediateSize, config.Attention.QueryHeads * config.Attention.HeadDim));
+        long bytes = (long)stepTokens * Math.Max(wide, config.LinearAttention is { } linear ? linear.ValueHeads * linear.ValueDim : 0) * sizeof(ushort);
+        if (config.Moe is { } moe)
+            bytes += (long)stepTokens * moe.TopK * (config.HiddenSize + moe.IntermediateSize) * (sizeof(float) + sizeof(ushort));
+        return bytes;
+    }
+
     /// <summary>Threads that compute, the caller's among them.</summary>
     public int Threads => _pool.Threads;
 

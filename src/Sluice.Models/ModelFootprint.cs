@@ -143,6 +143,23 @@ public sealed class ModelFootprint
     /// <summary>Convolution state of one sequence, bytes.</summary>
     public long ConvStateBytes(DType type) => _linearLayers * (_config.LinearAttention?.ConvStateElements ?? 0L) * type.Size();
 
+    /// <summary>Activations in float32 of steps of so many tokens, with logits for so many of them, bytes.</summary>
+    public long ActivationBytes(int stepTokens, int logitRows)
+    {
+        AttentionConfig attention = _config.Attention;
+        int queries = attention.QueryHeads * attention.HeadDim;
+        long row = 3L * _config.HiddenSize;
+        if (_attentionLayers > 0)
+            row += ((attention.OutputGate ? 3 : 2) * queries) + (2 * attention.KvHeads * attention.HeadDim);
+        if (_linearLayers > 0 && _config.LinearAttention is { } linear)
+            row += (2 * linear.ConvChannels) + (3 * linear.ValueHeads * linear.ValueDim) + (2 * linear.ValueHeads);
+        if (_config.Moe is { } moe && _config.SparseLayers.Contains(true))
+            row += (3 * moe.SharedIntermediateSize) + moe.Experts + (moe.SharedIntermediateSize > 0 ? _config.HiddenSize : 0);
+        if (_config.SparseLayers.Contains(false))
+            row += 3L * _config.IntermediateSize;
+        return sizeof(float) * ((stepTokens * row) + (logitRows * ((2L * _config.HiddenSize) + _config.VocabularySize)));
+    }
+
     /// <summary>Multiply-adds for a token that attends to <paramref name="context"/> positions, its own included.</summary>
     public MultiplyAdds MultiplyAdds(long context)
     {

@@ -15,6 +15,13 @@ namespace Sluice.Cli.Commands;
 /// <summary><c>sluice inspect</c>: what a checkpoint is and what it needs, without loading it.</summary>
 internal static class InspectCommand
 {
+    // As sluice serve has them.
+    private const int StepTokens = 512;
+    private const int ServedSequences = 64;
+
+    // Code, the runtime's heap and its tables, tokenizer: measured, and much the same for all models.
+    private const long ProgramBytes = 140L << 20;
+
     private static readonly int[] Lengths = [4_096, 32_768, 131_072];
 
     public static Command Create()
@@ -69,6 +76,8 @@ internal static class InspectCommand
         Row("state", $"{ByteSize.Format(footprint.StateBytes + footprint.ConvStateBytes(DType.F32))} a sequence, however long");
         if (checkpoint is not null)
         {
+            using CpuBackend backend = new(new CpuOptions { Threads = 1 });
+            Row("on the CPU", $"{ByteSize.Format(LanguageModel.WeightBytes(checkpoint, backend))} packed, up to {ByteSize.Format(footprint.ActivationBytes(StepTokens, ServedSequences) + CpuBackend.ScratchBytes(config, StepTokens))} of activations, about {ByteSize.Format(ProgramBytes)} for the program; KV and states besides");
             bool mtp = checkpoint.Names.Any(tensor => tensor.StartsWith("mtp.", StringComparison.Ordinal));
             Row("files", $"{checkpoint.Files.Count}, {ByteSize.Format(checkpoint.ByteLength)}, {N(checkpoint.Names.Count)} tensors{(mtp ? ", with a multi-token prediction head (not used yet)" : "")}");
         }

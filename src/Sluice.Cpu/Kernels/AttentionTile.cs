@@ -67,7 +67,11 @@ internal unsafe struct AttentionTile
         int valueStride = kv.ValueStride;
         AttentionTile tile = new()
         {
-            HeadDim = kv.HeadDim, ValueStride = valueStride, KvType = kv.Type, FactorsAfterKeys = kv.FactorsAfterKeys, ValuesAfterKeys = kv.ValuesAfterKeys,
+            HeadDim = kv.HeadDim,
+            ValueStride = valueStride,
+            KvType = kv.Type,
+            FactorsAfterKeys = kv.FactorsAfterKeys,
+            ValuesAfterKeys = kv.ValuesAfterKeys,
         };
         float* scores = (float*)memory;
         float* sums = scores + (rows * BlockKeys);

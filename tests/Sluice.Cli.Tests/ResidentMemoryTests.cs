@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Sluice.Checkpoints;
+using Sluice.Testing;
+
+namespace Sluice.Cli.Tests;
+
+/// <summary>
+/// What <c>sluice inspect</c> says that a model takes is what <c>sluice serve</c> then has resident: no second copy of the weights, none in more bits than it says,
+/// and nothing that loading leaves behind.
+/// </summary>
+public sealed partial class ResidentMemoryTests(ITestOutputHelper output)
+{
+    private const double MiB = 1 << 20;
+
+    /// <summary>A model large enough that the program is the smaller part, 0.6 GB in BF16.</summary>
+    private const string Config =
+        """
+        {
+          "model_type": "qwen3_next", "torch_dtype": "bfloat16", "hidden_act": "silu", "vocab_size": 32768, "hidden_size": 1024, "intermediate_size": 1024,
+          "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 128, "max_position_embeddings": 32768, "rms_norm_eps": 1e-6,
+          "rope_theta": 10000000, "partial_rotary_factor": 0.25, "full_attention_interval": 4, "linear_num_key_heads": 8, "linear_num_value_heads": 16,
+          "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "num_experts": 32, "num_experts_per_tok": 4,
+          "moe_intermediate_size": 256, "shared_expert_intermediate_size": 256, "tie_word_embeddings": false
+        }
+        """;
+
+    [Fact]
+    public async Task Served_models_take_what_inspect_says()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "/proc tells");
+        using TemporaryFolder folder = new();
+        string model = Path.Combine(folder.Path, "model");
+        SyntheticCheckpoint.Write(model, ModelConfigReader.Read(Encoding.UTF8.GetBytes(Config)));
+        foreach (string file in new[] { "tokenizer.json", "tokenizer_config.json" })
+            File.Copy(Path.Combine(AppContext.BaseDirectory, "models", "demo", file), Path.Combine(model, file));
+        await CheckAsync(model);
+
+        // Quantised weights are packed with factors of their own and columns in whole superblocks.
+        string quantised = Path.Combine(folder.Path, "model.gguf");
+        Assert.Equal(0, (await SluiceProgram.RunAsync("quantize", "--model", model, "--to", "q8_0", "--out", quantised)).ExitCode);
+        await CheckAsync(quantised);
+    }
+
+    private async Task CheckAsync(string model)
+    {
+        ProgramRun inspected = await SluiceProgram.RunAsync("inspect", model);
+        Match said = OnTheCpu().Match(Regex.Replace(inspected.Output, @"\s+", " ", RegexOptions.None, TimeSpan.FromSeconds(1)));
+        Assert.True(said.Success, inspected.Output);
+        double weights = Bytes(said, 1), activations = Bytes(said, 2), program = Bytes(said, 3);
+        using Process process = SluiceProgram.Start("serve", "--port", "0", "--model", model, "--memory", "96MiB", "--max-sequences", "64");
+        try
+        {
+            using var http = new HttpClient { BaseAddress = await ServeTests.AddressAsync(process, new StringBuilder()), Timeout = TimeSpan.FromMinutes(5) };
+            _ = process.StandardError.ReadToEndAsync();
+            _ = process.StandardOutput.ReadToEndAsync();
+
+            // Steps as large as they get, so that all activations have been used.
+            var body = new JsonObject { ["prompt"] = new JsonArray([.. Enumerable.Range(0, 600).Select(i => (JsonNode)(5 + i))]), ["max_tokens"] = 8, ["temperature"] = 0 };
+            using HttpResponseMessage answer = await http.PostAsJsonAsync("/v1/completions", body);
+            Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+            JsonNode cache = JsonNode.Parse(await http.GetStringAsync(new Uri("/debug/cache", UriKind.Relative)))!["memory"]!;
+            double kvAndStates = cache["total"]!.GetValue<double>() - cache["free"]!.GetValue<double>();
+            double resident = ResidentBytes(process.Id);
+            double expected = weights + activations + program + kvAndStates;
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{resident / MiB:F0} MiB resident, {expected / MiB:F0} expected: {weights / MiB:F0} weights, {activations / MiB:F0} activations, {program / MiB:F0} program, {kvAndStates / MiB:F0} KV and states"));
+            Assert.InRange(resident, 0.95 * expected, 1.05 * expected);
+        }
+        finally
+        {
+            process.Kill();
+        }
+    }
+
+    private static double ResidentBytes(int process)
+    {
+        string line = File.ReadLines($"/proc/{process.ToString(CultureInfo.InvariantCulture)}/status").Single(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return 1024 * double.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
+
+    private static double Bytes(Match match, int number) =>
+        double.Parse(match.Groups[$"n{number}"].Value, CultureInfo.InvariantCulture) * (match.Groups[$"u{number}"].Value == "GiB" ? 1024 * MiB : MiB);
+
+    [GeneratedRegex("on the CPU (?<n1>[0-9.]+) (?<u1>[MG]iB) packed, up to (?<n2>[0-9.]+) (?<u2>[MG]iB) of activations, about (?<n3>[0-9.]+) (?<u3>[MG]iB) for the program", RegexOptions.NonBacktracking)]
+    private static partial Regex OnTheCpu();
+}
