@@ -8,7 +8,7 @@ namespace Sluice.Cpu.Assembly;
 /// Some rows times a strip of 16 outputs of quantised weights: <c>vpdpbusd</c> on four columns at a time, one register of outputs to a row. A
 /// block of 32 columns is unpacked into eight registers; each row's products with it are summed in int32, exactly, become a float32 that
 /// has the block's power of two already, and are added: <c>sum += products * weights' factor</c>. What the weights subtract comes once for
-/// a superblock: <c>sum -= (products of m and the blocks' sums * dmin) * their power of two</c>, before its blocks. The row's factor comes last.
+/// a superblock: <c>sum -= products of m and the blocks' sums * dmin</c>, before its blocks. The row's factor comes last.
 /// </summary>
 /// <remarks>See <see cref="QuantisedFormat"/> and <see cref="RowPacking"/> for the layouts.</remarks>
 internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
@@ -24,6 +24,7 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     private AssemblerRegisterZMM _second;
     private AssemblerRegisterZMM _factor;
     private AssemblerRegisterZMM _offsetFactor;
+    private AssemblerRegisterZMM _unit;
     private AssemblerRegisterZMM _nibble;
     private AssemblerRegisterZMM _high;
     private AssemblerRegisterZMM _shifted;
@@ -42,7 +43,7 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
         if (format.Factors != FactorKind.Single)
             _factor = Take();
         if (format.Factors == FactorKind.WithOffset)
-            _offsetFactor = Take();
+            (_offsetFactor, _unit) = (Take(), Take());
 
         // Few rows leave registers for all of a superblock's factors: memory is then read strictly in order.
         if (format.Factors == FactorKind.Single && rows <= 4)
@@ -62,13 +63,22 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
             Broadcast(_nibble, 0x0F0F0F0Fu);
         if (format.HighBits > 0)
             Broadcast(_high, format.HighBits == 1 ? 0x10101010u : 0x30303030u);
+        if (format.Factors == FactorKind.WithOffset)
+            Broadcast(_unit, BitConverter.SingleToUInt32Bits(1f / (1 << RowPacking.Int8SumBits)));
         BeginSums(_sums);
+        if (rows > 2)
+            PrefetchOutputs();
         Repeat(nameof(TileArguments.Blocks), () =>
         {
             if (format.Factors != FactorKind.Single)
                 Code.vcvtph2ps(_factor, __ymmword_ptr[Weights]);
             if (format.Factors == FactorKind.WithOffset)
+            {
+                // In units of the sums.
                 Code.vcvtph2ps(_offsetFactor, __ymmword_ptr[Weights + 32]);
+                Code.vmulps(_offsetFactor, _offsetFactor, _unit);
+            }
+
             for (int block = 0; block < _singles.Length; block++)
                 Code.vcvtph2ps(_singles[block], __ymmword_ptr[Weights + (32 * block)]);
             if (format.Factors == FactorKind.WithOffset)
@@ -134,8 +144,7 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
             for (int i = 0; i < count; i++)
             {
                 Code.vcvtdq2ps(_products[i], _products[i]);
-                Code.vmulps(_products[i], _products[i], _offsetFactor);
-                Code.vfnmadd231ps(_sums[row + i][0], _products[i], __dword_bcst[Rows + (RecordOf(1, row + i) + RowPacking.Int8SharedAt)]);
+                Code.vfnmadd231ps(_sums[row + i][0], _products[i], _offsetFactor);
             }
         }
     }
@@ -228,6 +237,19 @@ internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
                 Code.prefetchnta(__byte_ptr[Weights + (ahead + (64 * line))]);
             else
                 Code.prefetcht1(__byte_ptr[Weights + (ahead + (64 * line))]);
+        }
+    }
+
+    /// <summary>Fetches the outputs of the tile that usually comes next, which would else wait for its sums or keep its stores waiting.</summary>
+    private void PrefetchOutputs()
+    {
+        Code.mov(Scratch, Outputs);
+        Code.imul(Count, Stride, rows);
+        Code.add(Scratch, Count);
+        for (int row = 0; row < rows; row++)
+        {
+            Code.prefetchw(__byte_ptr[Scratch]);
+            Code.add(Scratch, Stride);
         }
     }
 

@@ -41,10 +41,13 @@ internal static class RowPacking
     public const int Int8MagicAt = 40;
 
     /// <summary>
-    /// In even records of a superblock the sums of this block and the next in 16 bits (where weights subtract something), in the second the
-    /// power of two they are multiples of, in the last the row's factor.
+    /// In even records of a superblock the sums of this block and the next (where weights subtract something), in 16 bits with
+    /// <see cref="Int8SumBits"/> of them after the point; in the last the row's factor.
     /// </summary>
     public const int Int8SharedAt = 44;
+
+    /// <summary>Bits after the point of a block's sum in units of the row's factor: 32 * 127 * 8 fits 16 bits.</summary>
+    public const int Int8SumBits = 3;
 
     /// <summary>Blocks of columns that INT8 rows and weights are padded to.</summary>
     public const int Int8SuperBlocks = 8;

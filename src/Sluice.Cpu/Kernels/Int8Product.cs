@@ -17,9 +17,9 @@ internal sealed unsafe class Int8Product(AssembledKernels kernels, QuantisedForm
         Debug.Assert(w.Type == format.Type && firstPanel + panels <= w.Panels, "panels of this type");
         int all = QuantisedFormat.SuperBlocksOf(w.Columns);
         int atOnce = x.Count <= RowPacking.TileRows ? all : SuperBlocksAtOnce;
-        for (int stretch = 0; stretch < x.Count; stretch += 5 * RowPacking.StretchRows)
+        for (int stretch = 0; stretch < x.Count; stretch += 3 * RowPacking.StretchRows)
         {
-            int rows = Math.Min(5 * RowPacking.StretchRows, x.Count - stretch);
+            int rows = Math.Min(3 * RowPacking.StretchRows, x.Count - stretch);
             for (int super = 0; super < all; super += atOnce)
             {
                 for (int strip = 0; strip < 2 * panels; strip++)

@@ -26,9 +26,6 @@ internal static unsafe class Int8Rows
     /// <summary>1.5 * 2^23: numbers near it differ in their lowest bits by what they differ.</summary>
     private const int MagicBits = 0x4B400000;
 
-    /// <summary>Fractional bits of the blocks' sums: 32 * 127 * 8 fits 16 bits.</summary>
-    private const int SumBits = 3;
-
     /// <summary>Packs a row into a tile. One with a NaN or an infinity has a NaN for its factor.</summary>
     /// <param name="x">The row.</param>
     /// <param name="columns">Its columns.</param>
@@ -46,8 +43,6 @@ internal static unsafe class Int8Rows
         float scale = isNothing ? 0 : 127f / largest;
         float factor = isNothing ? largest * 0 : largest / 127f;
         float* padded = stackalloc float[RowPacking.BlockColumns];
-        int* exponents = stackalloc int[QuantisedFormat.Blocks];
-        int* sums = stackalloc int[QuantisedFormat.Blocks];
         for (int block = 0; block < blocks; block += QuantisedFormat.Blocks, to += QuantisedFormat.Blocks * stride)
         {
             for (int i = 0; i < QuantisedFormat.Blocks; i++)
@@ -62,38 +57,25 @@ internal static unsafe class Int8Rows
                     from = padded;
                 }
 
-                PackBlock(from, scale, offset, byHalves, to + (i * stride), out exponents[i], out sums[i]);
+                (int sum, int exponent) = PackBlock(from, scale, offset, byHalves, to + (i * stride));
+                if (offset == 0)
+                    ((short*)(to + (i / 2 * 2 * stride) + RowPacking.Int8SharedAt))[i % 2] = SumOfBlock(sum, exponent);
             }
 
-            if (offset == 0)
-                WriteSums(exponents, sums, to, stride);
             *(float*)(to + ((QuantisedFormat.Blocks - 1) * stride) + RowPacking.Int8SharedAt) = factor;
         }
     }
 
-    /// <summary>The sums of a superblock's blocks in 16 bits, and the power of two they are multiples of.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void WriteSums(int* exponents, int* sums, byte* to, nint stride)
-    {
-        int most = LeastExponent;
-        for (int i = 0; i < QuantisedFormat.Blocks; i++)
-            most = Math.Max(most, exponents[i]);
-        for (int i = 0; i < QuantisedFormat.Blocks; i++)
-        {
-            int shift = most - exponents[i];
-            int sum = ((sums[i] << SumBits) + ((1 << shift) >> 1)) >> shift;
-            ((short*)(to + (i / 2 * 2 * stride) + RowPacking.Int8SharedAt))[i % 2] = (short)sum;
-        }
-
-        *(int*)(to + stride + RowPacking.Int8SharedAt) = (127 + most - SumBits) << 23;
-    }
+    /// <summary>A block's sum in eighths of the row's factor: exact unless the block's own factor is less than that.</summary>
+    private static short SumOfBlock(int sum, int exponent) =>
+        (short)(((sum << RowPacking.Int8SumBits) + ((1 << -exponent) >> 1)) >> -exponent);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void PackBlock(float* x, float scale, int offset, bool byHalves, byte* to, out int exponent, out int sum)
+    private static (int Sum, int Exponent) PackBlock(float* x, float scale, int offset, bool byHalves, byte* to)
     {
         // The least power of two with which the block's largest number is at most 127.
         float ratio = BitConverter.Int32BitsToSingle(LargestBitsOfBlock(x)) * scale * Shrink;
-        exponent = Math.Clamp((BitConverter.SingleToInt32Bits(ratio) >> 23) - 126, LeastExponent, 0);
+        int exponent = Math.Clamp((BitConverter.SingleToInt32Bits(ratio) >> 23) - 126, LeastExponent, 0);
         float factor = scale * BitConverter.Int32BitsToSingle((127 - exponent) << 23);
         int first, second;
         if (Vector512.IsHardwareAccelerated && Avx512F.IsSupported)
@@ -116,12 +98,13 @@ internal static unsafe class Int8Rows
             second = Vector256.Sum(k + l);
         }
 
-        sum = first + second;
+        int sum = first + second;
         int magic = MagicBits + (exponent << 23);
         int* initial = (int*)(to + RowPacking.Int8InitialAt);
         initial[0] = magic - (offset * (byHalves ? first : sum));
         initial[1] = magic - (offset * second);
         *(int*)(to + RowPacking.Int8MagicAt) = magic;
+        return (sum, exponent);
     }
 
     /// <summary>The sum of 16 bytes.</summary>

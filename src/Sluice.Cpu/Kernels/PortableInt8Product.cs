@@ -92,9 +92,9 @@ internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : Pa
             sum.Store(products + i);
         }
 
-        T power = T.BroadcastAt((float*)(record + recordStride + RowPacking.Int8SharedAt));
+        T unit = T.Broadcast(1f / (1 << RowPacking.Int8SumBits));
         for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
-            T.Store(T.MultiplyAdd(T.Zero - (T.LoadIntegers(products + i) * T.Load(factor + i)), power, T.Load(y + i)), y + i);
+            T.Store(T.MultiplyAdd(T.Zero - T.LoadIntegers(products + i), T.Load(factor + i) * unit, T.Load(y + i)), y + i);
     }
 
     private static void Scale(float* factor, float* y)
