@@ -1,7 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.AI;
+using Sluice.Backends;
 using Sluice.Core;
+using Sluice.Cpu;
 using Sluice.Engine.Sampling;
 
 namespace Sluice.Extensions.AI.Tests;
@@ -9,6 +11,24 @@ namespace Sluice.Extensions.AI.Tests;
 public sealed class OptionsTests(DemoModel demo)
 {
     private static readonly ChatMessage[] Hello = [new(ChatRole.User, "Hello")];
+
+    /// <summary>Products and what is kept of keys and values are as a server's: the memory of a page shows what was chosen.</summary>
+    [Fact]
+    public async Task The_processor_is_used_as_asked()
+    {
+        Assert.Equal(2 * await PageBytesAsync(new()), await PageBytesAsync(new() { Activations = ActivationPrecision.Float32 }));
+        Assert.Equal(2 * await PageBytesAsync(new()), await PageBytesAsync(new() { KvDtype = KvDtype.Float32 }));
+        Assert.True(await PageBytesAsync(new() { KvDtype = KvDtype.Int8 }) < await PageBytesAsync(new() { KvDtype = KvDtype.BF16 }));
+        ConfigurationException error = Assert.Throws<ConfigurationException>(() => SluiceModel.Load(new SluiceOptions { KvDtype = (KvDtype)9 }, TestContext.Current.CancellationToken));
+        Assert.Contains("KvDtype", error.Message, StringComparison.Ordinal);
+
+        static async Task<long> PageBytesAsync(SluiceOptions options)
+        {
+            options.CacheBytes = 64 << 20;
+            await using var model = SluiceModel.Load(options, TestContext.Current.CancellationToken);
+            return model.Generator.Engine.Status.Cache.PageBytes;
+        }
+    }
 
     [Fact]
     public void Every_option_arrives()
