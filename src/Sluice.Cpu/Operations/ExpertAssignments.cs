@@ -26,8 +26,8 @@ internal sealed unsafe class ExpertAssignments : IDisposable
     /// <summary>Assignments of an expert.</summary>
     public int Count(int expert) => _first[expert + 1] - _first[expert];
 
-    /// <summary>The row of an assignment.</summary>
-    public int RowOf(int assignment) => _rowOf[assignment];
+    /// <summary>The row of each assignment.</summary>
+    public int* RowOf => _rowOf;
 
     /// <summary>The assignment of a row's slot.</summary>
     public int PlaceOf(int row, int slot, int topK) => _placeOf[(row * topK) + slot];

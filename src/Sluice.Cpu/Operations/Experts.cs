@@ -36,16 +36,19 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
         int assignments = rows * routing.TopK;
         nint innerStride = CpuActivation.StrideOf(experts.Intermediate);
         float* inner = _inner.Take<float>(assignments * innerStride);
-        float** pointers = (float**)_pointers.Take<nint>(2L * assignments);
+        float** pointers = (float**)_pointers.Take<nint>((2L * assignments) + rows);
+        float** all = pointers + (2L * assignments);
+        for (int row = 0; row < rows; row++)
+            all[row] = x.Row(row);
         for (int a = 0; a < assignments; a++)
         {
-            pointers[a] = x.Row(_assignments.RowOf(a));
+            pointers[a] = all[_assignments.RowOf[a]];
             pointers[assignments + a] = inner + (a * innerStride);
         }
 
-        Prepare(_wide, experts, isDown: false, pointers, assignments, experts.Hidden);
+        Prepare(_wide, experts, isDown: false, pointers, assignments, experts.Hidden, new RowPreparation.SharedRows(all, rows, _assignments.RowOf));
         _gateUp.Run(experts, _assignments, _wide, inner, innerStride);
-        Prepare(_narrow, experts, isDown: true, pointers + assignments, assignments, experts.Intermediate);
+        Prepare(_narrow, experts, isDown: true, pointers + assignments, assignments, experts.Intermediate, default);
 
         int panels = PanelMatrix.PanelsOf(experts.Hidden);
         int panelsAtOnce = (int)Math.Clamp(
@@ -61,7 +64,8 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
     }
 
     /// <summary>Makes rows ready for their experts, once for each form that these ask for.</summary>
-    private void Prepare(RowPreparations rows, CpuExperts experts, bool isDown, float** pointers, int count, int columns)
+    private void Prepare(
+        RowPreparations rows, CpuExperts experts, bool isDown, float** pointers, int count, int columns, RowPreparation.SharedRows shared)
     {
         int begun = 0;
         for (int i = 0; i < _assignments.ActiveCount; i++)
@@ -69,7 +73,7 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
             int expert = _assignments.ActiveExpert(i);
             RowForm form = kernels.ProductOf(isDown ? experts.All[expert].Down : experts.All[expert].GateUp).Form;
             if ((begun & (1 << (int)form)) == 0)
-                rows[form].Begin(form, pointers, count, columns);
+                rows[form].Begin(form, pointers, count, columns, shared);
             begun |= 1 << (int)form;
             rows[form].Add(_assignments.First(expert), _assignments.Count(expert));
         }
