@@ -48,6 +48,54 @@ public sealed class FastProductTests
         }
     }
 
+    [Fact]
+    public void Rows_of_uneven_blocks_agree_with_every_instruction_set()
+    {
+        // Blocks from as large as the row's largest down to nothing: every power of two, and sums that are rounded.
+        const int Rows = 14;
+        const int Columns = 32 * 64;
+        Random random = new(7);
+        float[] x = Rig.Normal(random, Rows * Columns);
+        for (int i = 0; i < x.Length; i++)
+            x[i] *= i / 32 % 27 == 26 ? 0 : MathF.ScaleB(1, -(i / 32 % 27));
+        foreach (DType type in ByteTypes)
+        {
+            RandomBlocks weights = RandomBlocks.Of(random, type, 40, Columns);
+            double[] expected = Expected(weights, x, Rows);
+            float[]? first = null;
+            foreach ((KernelSet kernels, int threads) in Ways())
+            {
+                using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+                Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, weights);
+                float[] found = Linear(backend, matrix, x, Rows);
+                AssertClose(expected, found, type is DType.Q4_K or DType.Q5_K ? 1e-3 : 3e-6, $"{type}, {kernels.Name}");
+                OperationTests.AssertSame(first ??= found, found, $"{type}, {kernels.Name}");
+                for (int row = 0; row < Rows; row++)
+                    OperationTests.AssertSame(found[(row * 40)..((row + 1) * 40)], Linear(backend, matrix, x[(row * Columns)..((row + 1) * Columns)], 1), $"{type}, row {row}");
+            }
+        }
+    }
+
+    [Fact]
+    public void Rows_of_nothing_become_nothing_and_huge_numbers_stay_numbers()
+    {
+        Random random = new(8);
+        foreach ((KernelSet kernels, int threads) in Ways())
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+            foreach (DType type in ByteTypes)
+            {
+                Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, RandomBlocks.Of(random, type, 40, 256));
+                float[] x = new float[3 * 256];
+                x.AsSpan(256, 256).Fill(1e-38f);
+                x[^1] = 1e35f;
+                float[] found = Linear(backend, matrix, x, 3);
+                Assert.All(found[..80], number => Assert.Equal(0, number));
+                Assert.All(found[80..], number => Assert.True(float.IsFinite(number)));
+            }
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Types))]
     public void Tied_embeddings_are_looked_up_as_they_are_stored(DType type)
