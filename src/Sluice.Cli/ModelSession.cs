@@ -12,6 +12,9 @@ namespace Sluice.Cli;
 /// <summary>How a command wants its model.</summary>
 internal sealed record SessionOptions
 {
+    /// <summary>Tokens of a step unless a command says otherwise.</summary>
+    public const int DefaultStepTokens = 512;
+
     public required string Folder { get; init; }
 
     /// <summary>What computes.</summary>
@@ -24,7 +27,7 @@ internal sealed record SessionOptions
 
     public int Sequences { get; init; } = 1;
 
-    public int StepTokens { get; init; } = 512;
+    public int StepTokens { get; init; } = DefaultStepTokens;
 }
 
 /// <summary>A model, loaded with progress on the terminal, and the engine that runs it.</summary>

@@ -42,11 +42,8 @@ public sealed unsafe partial class CudaBackend
     public void Anticipate(Matrix weight) => _anticipated = On(weight);
 
     /// <inheritdoc/>
-    public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows)
-    {
-        bool runs = _profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false;
-        _experts.Experts(On(x), On(routing), On(experts), null, null, On(y), rows, runs);
-    }
+    public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation y, int rows) =>
+        RunExperts(x, routing, experts, null, null, y, rows);
 
     /// <inheritdoc/>
     public void Experts(Activation x, Routing routing, ExpertWeights experts, Activation shared, Activation sharedGate, Activation y, int rows)
@@ -58,8 +55,7 @@ public sealed unsafe partial class CudaBackend
             return;
         }
 
-        bool runs = _profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false;
-        _experts.Experts(On(x), On(routing), On(experts), On(shared), On(sharedGate), On(y), rows, runs);
+        RunExperts(x, routing, experts, On(shared), On(sharedGate), y, rows);
     }
 
     /// <inheritdoc/>
@@ -67,6 +63,14 @@ public sealed unsafe partial class CudaBackend
     {
         if (_profile?.Wants("add shared", OperationWork.Rows(rows, 3 * y.Width)) != false)
             _rows.AddGated(On(x), On(gate), On(y), rows);
+    }
+
+    // When only another operation is timed, their sum is owed all the same, so that what adds it can be.
+    private void RunExperts(
+        Activation x, Routing routing, ExpertWeights experts, CudaActivation? shared, CudaActivation? sharedGate, Activation y, int rows)
+    {
+        bool runs = _profile?.Wants("experts", OperationWork.Experts(rows, routing.TopK, On(experts))) != false;
+        _experts.Experts(On(x), On(routing), On(experts), shared, sharedGate, On(y), rows, runs);
     }
 
     private void AddExperts(MixtureOfExperts.ExpertsSum sum, Activation residual, Vector? weight, float epsilon, Activation? y)

@@ -16,11 +16,12 @@ internal static class CommonOptions
     public static Option<KvDtype> KvDtype() => new("--kv-dtype")
     {
         HelpName = "auto|float32|bf16|int8",
-        Description = $"What keys and values are kept as. {KvDtypeMeaning} Default: auto.",
+        Description = KvDtypeMeaning,
     };
 
-    /// <summary>What <c>auto</c> stands for.</summary>
-    public const string KvDtypeMeaning = "auto: bf16, but float32 on the CPU where activations are float32. A card has no other than bf16.";
+    /// <summary>What the kinds are, for help texts.</summary>
+    public const string KvDtypeMeaning =
+        "What keys and values are kept as. auto: bf16, but float32 on the CPU where activations are float32. A card has no other than bf16. Default: auto.";
 
     public static Option<int> LoadWorkers() =>
         AtLeast(new("--load-workers") { HelpName = "N", Description = "Tensors loaded at the same time. Default: one per core, 16 at most." }, 0);

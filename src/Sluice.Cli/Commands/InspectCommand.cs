@@ -15,10 +15,6 @@ namespace Sluice.Cli.Commands;
 /// <summary><c>sluice inspect</c>: what a checkpoint is and what it needs, without loading it.</summary>
 internal static class InspectCommand
 {
-    // As sluice serve has them.
-    private const int StepTokens = 512;
-    private const int ServedSequences = 64;
-
     // Code, the runtime's heap and its tables, tokenizer: measured, and much the same for all models.
     private const long ProgramBytes = 140L << 20;
 
@@ -77,7 +73,7 @@ internal static class InspectCommand
         if (checkpoint is not null)
         {
             using CpuBackend backend = new(new CpuOptions { Threads = 1 });
-            Row("on the CPU", $"{ByteSize.Format(LanguageModel.WeightBytes(checkpoint, backend))} packed, up to {ByteSize.Format(footprint.ActivationBytes(StepTokens, ServedSequences) + CpuBackend.ScratchBytes(config, StepTokens))} of activations, about {ByteSize.Format(ProgramBytes)} for the program; KV and states besides");
+            Row("on the CPU", $"{ByteSize.Format(LanguageModel.WeightBytes(checkpoint, backend))} packed, up to {ByteSize.Format(footprint.ActivationBytes(SessionOptions.DefaultStepTokens, ServeCommand.DefaultSequences) + CpuBackend.ScratchBytes(config, SessionOptions.DefaultStepTokens))} of activations, about {ByteSize.Format(ProgramBytes)} for the program; KV and states besides");
             bool mtp = checkpoint.Names.Any(tensor => tensor.StartsWith("mtp.", StringComparison.Ordinal));
             Row("files", $"{checkpoint.Files.Count}, {ByteSize.Format(checkpoint.ByteLength)}, {N(checkpoint.Names.Count)} tensors{(mtp ? ", with a multi-token prediction head (not used yet)" : "")}");
         }

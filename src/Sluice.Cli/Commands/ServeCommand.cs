@@ -18,7 +18,7 @@ namespace Sluice.Cli.Commands;
 /// <summary><c>sluice serve</c>: the API over HTTP.</summary>
 internal static class ServeCommand
 {
-    private const int DefaultSequences = 64;
+    public const int DefaultSequences = 64;
 
     public static Command Create()
     {

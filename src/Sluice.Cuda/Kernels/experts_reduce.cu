@@ -3,12 +3,11 @@
 // Bytes: rows x HIDDEN x 2 (TOP_K + 1, + 1 with a shared expert). A thread has eight elements of a row and all its loads in flight.
 //   grid ceil(rows x HIDDEN / 8 / 128), block 128, no shared memory
 // results [rows x TOP_K, HIDDEN] is what the experts' kernel wrote; `shared` may be null; gate is [rows, 1] of float32, a column of the router's logits.
-// experts_add_norm: that sum goes straight to the residual stream, and the norm of it to y (rms_norm.cu): residual += sum; y = residual *
-// rsqrt(mean(residual^2) + eps) * norm_weight. Without y no norm.
+// experts_add_norm: that sum goes straight to the residual stream, and the norm of it to y (rms_norm.cuh). Without y no norm.
 // Bytes: rows x HIDDEN x (2 TOP_K + 2 for a shared expert + 8 or 4 of the residual stream + 2). A block a row, its numbers in registers.
-//   grid rows, block ceil(HIDDEN / 8) rounded up to a warp, at most 256
+//   grid rows, block NORM_THREADS(HIDDEN)
 // Macros: HIDDEN (a multiple of 8), TOP_K, FLOAT_X (of the residual stream).
-#include "sluice.cuh"
+#include "rms_norm.cuh"
 
 #ifndef HIDDEN
 #define HIDDEN 2048
@@ -16,16 +15,6 @@
 #ifndef TOP_K
 #define TOP_K 10
 #endif
-#ifndef FLOAT_X
-#define FLOAT_X 1
-#endif
-#if FLOAT_X
-typedef float residual_t;
-#else
-typedef bf16 residual_t;
-#endif
-#define THREADS ((HIDDEN + 255) / 256 * 32 < 256 ? (HIDDEN + 255) / 256 * 32 : 256)
-#define ROUNDS ((HIDDEN + 8 * THREADS - 1) / (8 * THREADS))
 
 struct Sum
 {
@@ -89,54 +78,23 @@ KERNEL __launch_bounds__(128) experts_reduce(const Sum from, bf16* y, int y_stri
     store16(y + (i64)row * y_stride + column, pack8(sum));
 }
 
-KERNEL __launch_bounds__(THREADS) experts_add_norm(
+KERNEL __launch_bounds__(NORM_THREADS(HIDDEN)) experts_add_norm(
     const Sum from, residual_t* x, int x_stride, const float* norm_weight, float epsilon, bf16* y, int y_stride)
 {
     __shared__ float scratch[32];
     int row = (int)blockIdx.x;
     dependency_wait();
     dependents_launch();
-    float values[ROUNDS][8];
-    float squares = 0;
-#pragma unroll
-    for (int r = 0; r < ROUNDS; r++)
-    {
-        int i = (r * THREADS + (int)threadIdx.x) * 8;
-        if (i >= HIDDEN)
+    add_norm<HIDDEN>(
+        x + (i64)row * x_stride,
+        [&](int column, float (&values)[8])
         {
+            float sum[8];
+            sum_of(from, row, column, sum);
 #pragma unroll
             for (int j = 0; j < 8; j++)
-                values[r][j] = 0;
-            continue;
-        }
-        float sum[8];
-        load_eight(values[r], x + (i64)row * x_stride + i);
-        sum_of(from, row, i, sum);
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-            values[r][j] += sum[j];
-        store_eight(x + (i64)row * x_stride + i, values[r]);
-        if (sizeof(residual_t) == 2)
-            unpack(pack8(values[r]), values[r]); // the norm is of what the residual stream holds
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-            squares += values[r][j] * values[r][j];
-    }
-    if (y == nullptr)
-        return;
-    float factor = rsqrt_(block_sum(squares, scratch) / HIDDEN + epsilon);
-#pragma unroll
-    for (int r = 0; r < ROUNDS; r++)
-    {
-        int i = (r * THREADS + (int)threadIdx.x) * 8;
-        if (i >= HIDDEN)
-            continue;
-        float4_ w0 = *(const float4_*)(norm_weight + i);
-        float4_ w1 = *(const float4_*)(norm_weight + i + 4);
-        float w[8] = {w0.x, w0.y, w0.z, w0.w, w1.x, w1.y, w1.z, w1.w};
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-            values[r][j] *= factor * w[j];
-        store16(y + (i64)row * y_stride + i, pack8(values[r]));
-    }
+                values[j] += sum[j];
+            return true;
+        },
+        norm_weight, epsilon, y == nullptr ? nullptr : y + (i64)row * y_stride, scratch);
 }

@@ -24,21 +24,9 @@ KERNEL __launch_bounds__(THREADS) route(
         shared.clear();
     dependency_wait();
     dependents_launch();
-    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int row = blockIdx.x * WARPS + warp;
+    int row = blockIdx.x * WARPS + threadIdx.x / 32;
     if (row < rows)
-    {
-        int expert;
-        float weight;
-        choose(logits + (i64)row * logits_stride, room + warp * ROOM, expert, weight);
-        if (lane < TOP_K)
-        {
-            ids[row * TOP_K + lane] = own[warp * TOP_K + lane] = expert;
-            weights[row * TOP_K + lane] = weight;
-        }
-        if (rows == 1)
-            align_one(expert, sorted, plan, ready);
-    }
+        route_row(logits + (i64)row * logits_stride, room, row, rows, ids, weights, own, sorted, plan, ready);
     if (rows > CHUNK || rows == 1)
         return;
 

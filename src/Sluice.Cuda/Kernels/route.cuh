@@ -161,6 +161,23 @@ DEVICE void align_one(int my_expert, int* sorted, int* plan, int* ready)
         store16(plan, vec16{{TOP_K, 0, 0, 0}});
 }
 
+// One warp's choice for one row, written down: to the row's places of `ids` and `weights`, and to the warp's of `own` for the block's alignment. A single row is
+// aligned too.
+DEVICE void route_row(
+    const float* logits, u64* room, int row, int rows, int* ids, float* weights, int* own, int* sorted, int* plan, int* ready)
+{
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32, expert;
+    float weight;
+    choose(logits, room + warp * ROOM, expert, weight);
+    if (lane < TOP_K)
+    {
+        ids[row * TOP_K + lane] = own[warp * TOP_K + lane] = expert;
+        weights[row * TOP_K + lane] = weight;
+    }
+    if (rows == 1)
+        align_one(expert, sorted, plan, ready);
+}
+
 // Two sums over the threads before this one; the second's over all.
 DEVICE void scan(u32& first, u32& second, u32& all_second, u32 (*warp_sums)[WARPS])
 {

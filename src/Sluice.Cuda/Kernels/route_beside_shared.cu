@@ -50,20 +50,9 @@ KERNEL __launch_bounds__(THREADS) route_beside_shared(
         shared.clear();
     dependency_wait();
     dependents_launch();
-    int lane = threadIdx.x % 32, row = threadIdx.x / 32;
+    int row = threadIdx.x / 32;
     if (row < rows)
-    {
-        int expert;
-        float chosen;
-        choose(logits + (i64)row * logits_stride, room + row * ROOM, expert, chosen);
-        if (lane < TOP_K)
-        {
-            ids[row * TOP_K + lane] = own[row * TOP_K + lane] = expert;
-            weights[row * TOP_K + lane] = chosen;
-        }
-        if (rows == 1)
-            align_one(expert, sorted, plan, ready);
-    }
+        route_row(logits + (i64)row * logits_stride, room, row, rows, ids, weights, own, sorted, plan, ready);
     if (rows == 1)
         return;
     block_sync();

@@ -75,7 +75,7 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     /// <paramref name="y"/>: whoever adds them to the residual stream sums them on the way.
     /// </summary>
     public void Experts(
-        CudaActivation x, CudaRouting routing, CudaExperts experts, CudaActivation? shared, CudaActivation? gate, CudaActivation y, int rows, bool runs = true)
+        CudaActivation x, CudaRouting routing, CudaExperts experts, CudaActivation? shared, CudaActivation? gate, CudaActivation y, int rows, bool runs)
     {
         int topK = routing.TopK;
         (int hidden, int inner) = (experts.Hidden, experts.Inner);
@@ -138,9 +138,8 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     {
         (Terms terms, ulong xAt, int xStride, ulong weights) = (sum.Terms, x.Address, x.Stride, weight?.Address ?? 0);
         (ulong yAt, int yStride) = (y?.Address ?? 0, y?.Stride ?? 0);
-        int threads = Math.Min(256, Launcher.CeilDiv(sum.Hidden, 256) * 32);
         _launcher.Get("experts_reduce.cu", "experts_add_norm", () => SumMacros(sum, x.IsFloat), sum.Hidden, sum.TopK, x.IsFloat ? 1 : 0).Launch(
-            _launcher.Stream, (sum.Rows, 1, 1), threads, 0, &terms, &xAt, &xStride, &weights, &epsilon, &yAt, &yStride);
+            _launcher.Stream, (sum.Rows, 1, 1), RowOperations.NormThreads(sum.Hidden), 0, &terms, &xAt, &xStride, &weights, &epsilon, &yAt, &yStride);
     }
 
     private static string[] SumMacros(ExpertsSum sum, bool isFloat) => [$"HIDDEN={sum.Hidden}", $"TOP_K={sum.TopK}", $"FLOAT_X={(isFloat ? 1 : 0)}"];

@@ -31,13 +31,12 @@ internal sealed unsafe class RowOperations(Launcher launcher)
     public void Norm(CudaActivation x, CudaActivation? delta, CudaVector? weight, float epsilon, CudaActivation? y, int rows)
     {
         int width = x.Width;
-        int threads = Math.Min(256, Launcher.CeilDiv(width, 256) * 32);
         (ulong xAt, int xStride) = (x.Address, x.Stride);
         (ulong deltaAt, int deltaStride) = (delta?.Address ?? 0, delta?.Stride ?? 0);
         ulong weights = weight?.Address ?? 0;
         (ulong yAt, int yStride) = (y?.Address ?? 0, y?.Stride ?? 0);
         launcher.Get("rms_norm.cu", "rms_norm", () => [$"WIDTH={width}", $"FLOAT_X={(x.IsFloat ? 1 : 0)}"], width, x.IsFloat ? 1 : 0)
-            .Launch(launcher.Stream, (rows, 1, 1), threads, 0, &xAt, &xStride, &deltaAt, &deltaStride, &weights, &epsilon, &yAt, &yStride);
+            .Launch(launcher.Stream, (rows, 1, 1), NormThreads(width), 0, &xAt, &xStride, &deltaAt, &deltaStride, &weights, &epsilon, &yAt, &yStride);
     }
 
     public void GatedNorm(CudaActivation o, CudaActivation z, CudaVector weight, float epsilon, CudaActivation y, int rows)
@@ -74,6 +73,9 @@ internal sealed unsafe class RowOperations(Launcher launcher)
         (ulong to, int toStride, ulong from, int width) = (y.Address, y.Stride, bias.Address, y.Width);
         launcher.Get("elementwise.cu", "add_bias", None).Launch(launcher.Stream, Grid(width, rows), Threads, 0, &to, &toStride, &from, &width);
     }
+
+    /// <summary>NORM_THREADS of rms_norm.cuh.</summary>
+    public static int NormThreads(int width) => Math.Min(256, Launcher.CeilDiv(width, 256) * 32);
 
     private static string[] None() => [];
 
