@@ -81,10 +81,10 @@ public interface IBackend : IDisposable
     void Read(Activation source, int row, Span<float> destination);
 
     /// <summary>
-    /// Fills in the shortlists of the first rows of <paramref name="logits"/>, as many as <paramref name="lists"/> asks for, once all operations so far
-    /// are done. False where reading whole rows costs no more, as on a device that shares the host's memory.
+    /// Fills in the shortlists that the last step's batch asked for (<see cref="StepBatch.Shortlists"/>), once they are found. False where reading whole
+    /// rows costs no more, as on a device that shares the host's memory.
     /// </summary>
-    bool TryShortlist(Activation logits, LogitShortlists lists) => false;
+    bool TryReadShortlists(LogitShortlists lists) => false;
 
     /// <summary>Copies values from the host into one row of <paramref name="destination"/>, [width].</summary>
     void Write(ReadOnlySpan<float> source, Activation destination, int row);
@@ -125,6 +125,11 @@ public interface IBackend : IDisposable
 
     /// <summary><c>y[i] = x[batch.LogitRows[i]]</c>.</summary>
     void GatherLogitRows(StepBatch batch, Activation x, Activation y);
+
+    /// <summary>Finds in <paramref name="logits"/> what <see cref="StepBatch.Shortlists"/> asks for, if <see cref="TryReadShortlists"/> is to tell it.</summary>
+    void Shortlist(StepBatch batch, Activation logits)
+    {
+    }
 
     // ---- gated DeltaNet -----------------------------------------------------------------------------------------------
 

@@ -79,10 +79,17 @@ public sealed class StepBatch
     /// <summary>Rows whose logits are wanted, ascending.</summary>
     public ReadOnlySpan<int> LogitRows => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_logitRows);
 
+    /// <summary>
+    /// What sampling will need of the first of those rows, as many as it asks for: a device that can finds it within the step (<see cref="IBackend.Shortlist"/>).
+    /// Null where nothing is asked.
+    /// </summary>
+    public LogitShortlists? Shortlists { get; set; }
+
     /// <summary>Empties the batch.</summary>
     public void Clear()
     {
         TokenCount = 0;
+        Shortlists = null;
         _sequences.Clear();
         _exports.Clear();
         _logitRows.Clear();

@@ -32,6 +32,7 @@ public sealed unsafe partial class CudaBackend : IBackend
     private readonly MixtureOfExperts _experts;
     private readonly Shortlists _shortlists;
     private readonly StepGraphs _graphs;
+    private readonly Action _fetch;
     private CudaCacheArena? _arena;
     private DeviceStep _step;
     private int _tileTokens = 32;
@@ -54,6 +55,7 @@ public sealed unsafe partial class CudaBackend : IBackend
         _shortlists = new Shortlists(launcher);
         _step = new DeviceStep(512, 64, 4096, 64, 4096);
         _graphs = new StepGraphs(_stream);
+        _fetch = () => _rows.Fetch(_step);
         Name = string.Create(CultureInfo.InvariantCulture, $"cuda:{device.Ordinal} ({device.Name}, {device.Memory.Total >> 30} GiB)");
     }
 
@@ -182,14 +184,10 @@ public sealed unsafe partial class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public bool TryShortlist(Activation logits, LogitShortlists lists)
+    public bool TryReadShortlists(LogitShortlists lists)
     {
         ArgumentNullException.ThrowIfNull(lists);
-        if (!Shortlists.Holds(logits.Width))
-            return false;
-        if (lists.Count > 0)
-            _shortlists.Run(On(logits), lists);
-        return true;
+        return _shortlists.TryRead(lists);
     }
 
     /// <inheritdoc/>
@@ -215,14 +213,7 @@ public sealed unsafe partial class CudaBackend : IBackend
     public void BeginStep(StepBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        _device.MakeCurrent();
-        int pages = DeviceStep.PagesOf(batch);
-        int updates = _arena?.States is null ? 0 : _arena.Moved.Count * (1 + _arena.Geometry.SuperblocksPerSlot);
-        if (!_step.Holds(batch, pages, updates))
-            Grow(batch, pages, updates);
-        _step.Upload(batch, _arena?.States is null ? null : _arena, new WorkShape(_tileTokens, DeltaNet.ChunkTokens), _stream);
-        if (_step.Updates.Count > 0)
-            _rows.MapSlots(_step.Updates, _arena!.StateMap);
+        BeginStep(batch, isFetched: false);
     }
 
     /// <inheritdoc/>
@@ -231,14 +222,22 @@ public sealed unsafe partial class CudaBackend : IBackend
         ArgumentNullException.ThrowIfNull(batch);
         ArgumentNullException.ThrowIfNull(operations);
         StepBatch? padded = Kernel.IsChecked || _profile is not null ? null : _graphs.Pad(batch, mostRows);
-        BeginStep(padded ?? batch);
+        BeginStep(padded ?? batch, isFetched: padded is not null);
         _clock?.Begin(_stream);
         if (_profile is not null)
+        {
             _profile.Run(batch, operations);
+        }
         else if (padded is null)
+        {
             operations(batch);
+        }
         else
-            _graphs.Run(padded, operations);
+        {
+            _graphs.Run(padded, _fetch, operations);
+            _step.Fetching(_stream);
+        }
+
         _clock?.End(_stream);
     }
 
@@ -327,6 +326,13 @@ public sealed unsafe partial class CudaBackend : IBackend
     {
         if (batch.LogitRows.Length > 0 && _profile?.Wants("gather", OperationWork.Rows(batch.LogitRows.Length, 2 * InHalves(x))) != false)
             _rows.Gather(_step.Pointers, On(x), On(y), batch.LogitRows.Length);
+    }
+
+    /// <inheritdoc/>
+    public void Shortlist(StepBatch batch, Activation logits)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        _shortlists.Find(_step, On(logits), batch.LogitRows.Length);
     }
 
     /// <inheritdoc/>
@@ -430,6 +436,20 @@ public sealed unsafe partial class CudaBackend : IBackend
     private static CudaKvCache On(KvCache kv) => (CudaKvCache)kv;
 
     private static CudaStateCache On(StateCache states) => (CudaStateCache)states;
+
+    private void BeginStep(StepBatch batch, bool isFetched)
+    {
+        _device.MakeCurrent();
+        int pages = DeviceStep.PagesOf(batch);
+        int updates = _arena?.States is null ? 0 : _arena.Moved.Count * (1 + _arena.Geometry.SuperblocksPerSlot);
+        if (!_step.Holds(batch, pages, updates))
+            Grow(batch, pages, updates);
+        _step.Write(batch, _shortlists.Begin(), _arena?.States is null ? null : _arena, new WorkShape(_tileTokens, DeltaNet.ChunkTokens), isFetched);
+        if (!isFetched || _step.Updates.Count > 0)
+            _step.Copy(_stream);
+        if (_step.Updates.Count > 0)
+            _rows.MapSlots(_step.Updates, _arena!.StateMap);
+    }
 
     // Graphs hold the old addresses, so they go too.
     private void Grow(StepBatch batch, int pages, int updates)

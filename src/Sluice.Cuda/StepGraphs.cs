@@ -11,8 +11,9 @@ internal sealed class StepGraphs(CudaStream stream) : IDisposable
 {
     private static readonly int[] Ladder = [1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256];
 
-    private readonly Dictionary<int, CudaGraph> _graphs = [];
-    private readonly HashSet<int> _seen = [];
+    // With shortlists or without.
+    private readonly Dictionary<(int Rows, bool Shortlists), CudaGraph> _graphs = [];
+    private readonly HashSet<(int, bool)> _seen = [];
     private readonly StepBatch _padded = new(256);
 
     /// <summary>
@@ -33,13 +34,16 @@ internal sealed class StepGraphs(CudaStream stream) : IDisposable
             _ = _padded.Add(batch.Tokens.Slice(span.FirstRow, 1), span.FirstPosition, span.StateSlot, span.PageTable, LogitsWanted.Last);
         for (int i = rows; i < size; i++)
             _padded.AddPadding();
+        _padded.Shortlists = batch.Shortlists;
         return _padded;
     }
 
-    /// <summary>Runs a padded batch, whose contents the card has: the first time as it is, the second time recording, then from the record.</summary>
-    public void Run(StepBatch batch, Action<StepBatch> operations)
+    /// <summary>
+    /// Runs a padded batch, which <paramref name="fetch"/> brings to the card: the first time as it is, the second time recording, then from the record.
+    /// </summary>
+    public void Run(StepBatch batch, Action fetch, Action<StepBatch> operations)
     {
-        int size = batch.TokenCount;
+        (int, bool) size = (batch.TokenCount, batch.Shortlists is not null);
         if (_graphs.TryGetValue(size, out CudaGraph? graph))
         {
             graph.Launch(stream);
@@ -49,13 +53,19 @@ internal sealed class StepGraphs(CudaStream stream) : IDisposable
         // The first run compiles kernels and allocates scratch memory, neither of which may happen while recording.
         if (_seen.Add(size))
         {
-            operations(batch);
+            Queue();
             return;
         }
 
-        graph = stream.Capture(() => operations(batch));
+        graph = stream.Capture(Queue);
         _graphs.Add(size, graph);
         graph.Launch(stream);
+
+        void Queue()
+        {
+            fetch();
+            operations(batch);
+        }
     }
 
     /// <summary>Forgets all records: addresses have changed.</summary>

@@ -83,6 +83,7 @@ internal sealed partial class EngineLoop
 
         // Outside of what is caught: memory that was half moved is nobody's fault, and nothing can go on with it.
         DeviceWorkRunner.Run(_cache.Memory.Work, _model.Caches);
+        AskForShortlists();
         long modelStart = _clock.GetTimestamp();
         bool isComputed = TryForward();
 
@@ -151,7 +152,7 @@ internal sealed partial class EngineLoop
                 _due.Add(sequence);
         }
 
-        bool hasShortlists = TryShortlist();
+        bool hasShortlists = TryReadShortlists();
 
         // Those whose prompt has just been computed come last in a step and first here: readers are woken in this order, and with many
         // streams the last of them waits for the others' work. A first token is waited for; a later one is a word among others.
@@ -189,19 +190,30 @@ internal sealed partial class EngineLoop
         return outputTokens;
     }
 
-    /// <summary>Asks the device for what sampling needs of the rows of logits. If it fails, so does reading them, and that tells each sequence.</summary>
+    /// <summary>Asks for what sampling needs of the step's rows of logits: with the step, so that the device has them by the time it is over.</summary>
+    private void AskForShortlists()
+    {
+        _shortlists.Clear();
+        foreach (PlannedSpan span in _planned)
+        {
+            if (span.Count == span.Sequence.Remaining)
+                _sampler.Ask(_shortlists, span.Sequence.Sampling);
+        }
+
+        if (_shortlists.Count > 0)
+            _batch.Shortlists = _shortlists;
+    }
+
+    /// <summary>Waits for what was asked. If it fails, so does reading rows of logits, and that tells each sequence.</summary>
     [SuppressMessage("Design", "CA1031", Justification = "each sequence is told when its own row is read")]
-    private bool TryShortlist()
+    private bool TryReadShortlists()
     {
         if (_due.Count == 0)
             return false;
         long start = _clock.GetTimestamp();
         try
         {
-            _shortlists.Clear();
-            foreach (Sequence sequence in _due)
-                _sampler.Ask(_shortlists, sequence.Sampling);
-            return _model.TryShortlist(_shortlists);
+            return _model.TryReadShortlists(_shortlists);
         }
         catch (Exception e) when (!IsDeviceLost(e))
         {

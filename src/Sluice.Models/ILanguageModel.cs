@@ -31,8 +31,8 @@ public interface ILanguageModel : IDisposable
     void ReadLogits(int index, Span<float> logits);
 
     /// <summary>
-    /// Fills in the shortlists of the last step's rows of logits, as many as <paramref name="lists"/> asks for; false where the backend has none, and
+    /// Fills in the shortlists that the last step's batch asked for (<see cref="StepBatch.Shortlists"/>); false where the backend has none, and
     /// <see cref="ReadLogits"/> is as good.
     /// </summary>
-    bool TryShortlist(LogitShortlists lists) => false;
+    bool TryReadShortlists(LogitShortlists lists) => false;
 }

@@ -131,13 +131,7 @@ public sealed class LanguageModel : ILanguageModel
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentOutOfRangeException">The last step wanted fewer logits.</exception>
-    public bool TryShortlist(LogitShortlists lists)
-    {
-        ArgumentNullException.ThrowIfNull(lists);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(lists.Count, _logitRows, nameof(lists));
-        return _backend.TryShortlist(_logits, lists);
-    }
+    public bool TryReadShortlists(LogitShortlists lists) => _backend.TryReadShortlists(lists);
 
     /// <inheritdoc/>
     public void Dispose() => Caches.Dispose();
@@ -177,6 +171,8 @@ public sealed class LanguageModel : ILanguageModel
 
         Observer?.Invoke(ModelPoint.FinalNorm, -1, batch, _wantedNormed);
         _backend.Linear(_wantedNormed, _weights.Head, null, _logits, logitRows);
+        if (batch.Shortlists is not null)
+            _backend.Shortlist(batch, _logits);
     }
 
     private static long BytesOf(TensorInfo tensor, ModelConfig config, IBackend backend)
@@ -209,6 +205,8 @@ public sealed class LanguageModel : ILanguageModel
             throw new ArgumentException($"expected a step of 1 to {MaxStepTokens} tokens, found {batch.TokenCount}", nameof(batch));
         if (batch.LogitRows.Length > MaxLogitRows)
             throw new ArgumentException($"expected at most {MaxLogitRows} rows that want logits, found {batch.LogitRows.Length}", nameof(batch));
+        if (batch.Shortlists is { } lists && lists.Count > batch.LogitRows.Length)
+            throw new ArgumentException($"{lists.Count} shortlists are asked for, of {batch.LogitRows.Length} rows of logits", nameof(batch));
         foreach (int token in batch.Tokens)
         {
             if ((uint)token >= (uint)Config.VocabularySize)

@@ -31,7 +31,7 @@ public sealed class ShortlistTests
             expected.Ask(temperature, uniform);
         }
 
-        Assert.True(card.TryShortlist(rows, found));
+        Find(card, rows, found);
         HostShortlists.Fill(logits, expected);
         for (int row = 0; row < Rows; row++)
         {
@@ -65,7 +65,7 @@ public sealed class ShortlistTests
             double uniform = (i + 0.5) / 300;
             lists.Clear();
             lists.Ask(1, uniform);
-            Assert.True(card.TryShortlist(rows, lists));
+            Find(card, rows, lists);
             int index = 0;
             for (double sum = 1; sum <= uniform * 15; sum += index + 1)
                 index++;
@@ -90,9 +90,20 @@ public sealed class ShortlistTests
         LogitShortlists lists = new(2);
         lists.Ask(0, -1);
         lists.Ask(0, -1);
-        Assert.True(card.TryShortlist(rows, lists));
+        Find(card, rows, lists);
         Assert.False(lists[0].IsUsable);
         Assert.False(lists[1].IsUsable);
+    }
+
+    // As a step's last operation, its other operations left out.
+    private static void Find(CudaBackend card, Activation rows, LogitShortlists lists)
+    {
+        StepBatch batch = new(lists.Count) { Shortlists = lists };
+        for (int i = 0; i < lists.Count; i++)
+            batch.AddPadding();
+        card.BeginStep(batch);
+        card.Shortlist(batch, rows);
+        Assert.True(card.TryReadShortlists(lists));
     }
 
     // Continuous, coarse with ties, and with tokens that cannot be.

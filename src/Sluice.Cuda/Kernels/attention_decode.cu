@@ -60,10 +60,10 @@ static constexpr int BARRIER_BYTES = WARPS * STAGES * 2 * 8 + 16;               
 static constexpr int decode_shared_bytes = RING_BYTES + EXCHANGE_BYTES + STATISTICS_BYTES + BARRIER_BYTES + MAX_ITEMS * 16 + (MAX_ITEMS + 1) * 4;
 static_assert(HEAD_DIM % 8 == 0 && HEAD_DIM <= 256 && TOKENS >= 1 && decode_shared_bytes <= 232448);
 
-#if defined(__clang__) || CLUSTER == 1
+#if CLUSTER == 1
 #define CLUSTERED
 #else
-#define CLUSTERED __cluster_dims__(CLUSTER, 1, 1)
+#define CLUSTERED CLUSTER_OF(CLUSTER)
 #endif
 
 struct alignas(16) Item

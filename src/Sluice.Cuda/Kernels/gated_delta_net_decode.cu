@@ -21,11 +21,6 @@
 #ifndef WARPS
 #define WARPS 8
 #endif
-#if defined(__clang__)
-#define CLUSTER_OF(blocks)
-#else
-#define CLUSTER_OF(blocks) __cluster_dims__(blocks, 1, 1)
-#endif
 
 static constexpr int THREADS = 32 * WARPS, BEFORE = TAPS - 1;
 static constexpr int LANES = COLUMNS / 4;                   // of a row

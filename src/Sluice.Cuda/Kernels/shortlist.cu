@@ -1,26 +1,28 @@
 // What sampling mostly needs of rows of logits, found where they are: the LENGTH likeliest tokens of each row, sorted (equal ones by lower id), the sums of
 // exp(x - max) and exp((x - max) / temperature) over all tokens, a token drawn by the latter's weights where one is wanted, and whether the row is usable:
-// no NaN, no positive infinity, something finite.
+// no NaN, no positive infinity, something finite. A step's last kernels, which the host waits for: latency is all that counts.
 //
-// shortlist_parts: the same of slices of SLICE tokens, so that a single row keeps many multiprocessors busy. A thread has 32 logits. In every one of eight
-// warps eight threads' maxima are not below the eighth of that warp, so at least LENGTH logits are not below the least of those eighths, and not many
-// more: those are put in order by counting, each, how many are above it.
-//   grid (ceil(width / SLICE), rows), block 256. Bytes: 4 a logit.
-// shortlist_merge: the slices' results of a row in the same way: no slice's last may be above the row's. A draw finds its slice by the slices' sums and then
-// walks it in the order of ids.
-//   grid (rows), block 1024
-//
-// Both run once a step, so that their instructions come from device memory each time: loops are not unrolled, for a kilobyte of code costs more than a turn.
+// shortlist_parts: the same of slices of SLICE tokens, so that a single row keeps many multiprocessors busy. A thread has 16 logits. In every one of 16
+// warps four threads' maxima are not below the fourth of that warp, so at least LENGTH logits are not below the least of those fourths, and not many more:
+// those are put in order by counting, each, how many are above it.
+//   grid (ceil(width / SLICE), rows), block THREADS. Bytes: 4 a logit.
+// shortlist_merge: the slices' results of a row in the same way: no slice's last may be above the row's, and neither may the least of the slices' n-th
+// largest, n so that all the slices together have LENGTH of these. Meanwhile one warp adds up. A draw finds its slice by the slices' sums and then walks it
+// in the order of ids.
+//   grid (rows), block THREADS
 //
 // The host gives: asked [rows] of (temperature or 0, uniform number in [0, 1) or -1 for no draw); keys [rows, slices, LENGTH] and sums [rows, slices] as room
-// between the two; results [rows] of Result. asked, results and done [rows] are the host's own memory, read and written across the bus, and the host waits
-// for done[row] to be `stamp`. At most 64 slices. A slice with very many equal logits gives up (UNUSABLE), and the host reads the row.
+// between the two; results [rows] of Result. results and done [rows] are the host's own memory, written across the bus, and the host waits for done[row] to
+// be *stamp. At most 64 slices. A slice with very many equal logits gives up (UNUSABLE), and the host reads the row.
 #include "sluice.cuh"
 
 #define LENGTH 64
 #define SLICE 8192
 #define MOST_SLICES 64
-#define GATHERED 1024   // of a slice
+#define GATHERED 2048   // of a slice
+#define THREADS 512
+#define WARPS (THREADS / 32)
+#define HELD (SLICE / THREADS)
 
 struct alignas(8) Asked
 {
@@ -31,7 +33,7 @@ struct alignas(16) Sums
     float max, total, tempered;
     u32 flags;
 };
-struct Result
+struct alignas(16) Result
 {
     float total, tempered;
     int drawn;
@@ -39,6 +41,7 @@ struct Result
     float logits[LENGTH];
     int ids[LENGTH];
 };
+static_assert(sizeof(Result) == 16 + 8 * LENGTH, "shortlist: RowBytes of LogitShortlists");
 static constexpr u32 UNUSABLE = 1;
 
 // Orders as the float does; no key of a number is 0.
@@ -61,130 +64,121 @@ DEVICE void min_shared(u32* value, u32 other)
     asm volatile("red.shared.min.u32 [%0], %1;" ::"r"(shared_address(value)), "r"(other) : "memory");
 }
 
-DEVICE float block_max(float value, float* scratch)
-{
-    value = warp_max(value);
-    if (threadIdx.x % 32 == 0)
-        scratch[threadIdx.x / 32] = value;
-    block_sync();
-    value = warp_max(threadIdx.x % 32 < blockDim.x / 32 ? scratch[threadIdx.x % 32] : -INFINITY_);
-    block_sync();
-    return value;
-}
+// Of one number of each warp.
+DEVICE float max_of_warps(const float* values) { return warp_max(values[threadIdx.x % WARPS]); }
+DEVICE float min_of_warps(const float* values) { return -warp_max(-values[threadIdx.x % WARPS]); }
+DEVICE float sum_of_warps(const float* values) { return warp_sum(threadIdx.x % 32 < WARPS ? values[threadIdx.x % WARPS] : 0.0f); }
 
-DEVICE float warp_min_of_eight(const float* values)
-{
-    float least = values[threadIdx.x % 8];
-#pragma unroll
-    for (int mask = 4; mask > 0; mask >>= 1)
-        least = -fmax_(-least, -shuffle_xor(least, mask));
-    return least;
-}
-
-// Writes the LENGTH largest of `count` different keys, largest first, zeros where there are fewer.
+// Writes the LENGTH largest of `count` different keys, largest first, zeros where there are fewer. Four threads compare a key with a quarter each.
 template <class Store>
 DEVICE void largest(const u64* keys, int count, Store store)
 {
+    int thread = (int)threadIdx.x;
+    if (thread < LENGTH && thread >= count)
+        store(thread, 0);
 #pragma unroll 1
-    for (int i = (int)threadIdx.x; i < LENGTH; i += (int)blockDim.x)
-        if (i >= count)
-            store(i, 0);
-#pragma unroll 1
-    for (int i = (int)threadIdx.x; i < count; i += (int)blockDim.x)
+    for (int first = 0; first < count; first += THREADS / 4)
     {
-        u64 mine = keys[i];
-        int above = 0;
+        int i = first + thread / 4;
+        u64 mine = i < count ? keys[i] : ~0ull;
+        u32 above = 0;
 #pragma unroll 4
-        for (int j = 0; j < count; j++)
+        for (int j = thread % 4; j < count; j += 4)
             above += keys[j] > mine;
-        if (above < LENGTH)
-            store(above, mine);
+        above += shuffle_xor(above, 1);
+        above += shuffle_xor(above, 2);
+        if (thread % 4 == 0 && i < count && above < LENGTH)
+            store((int)above, mine);
     }
 }
 
-KERNEL __launch_bounds__(256) shortlist_parts(const float* logits, int stride, int width, const Asked* asked, u64* keys, Sums* sums)
+KERNEL __launch_bounds__(THREADS) shortlist_parts(const float* logits, int stride, int width, const Asked* asked, u64* keys, Sums* sums)
 {
-    __shared__ float4_ staged[SLICE / 4];
     __shared__ u64 gathered[GATHERED];
-    __shared__ float maxima[256];
-    __shared__ float scratch[32];
-    __shared__ float bars[8];
+    __shared__ float maxima[THREADS];
+    __shared__ float tops[WARPS], bars[WARPS], totals[WARPS], tempereds[WARPS];
     __shared__ u32 count, flags;
-    float* values = (float*)staged;
-    int thread = (int)threadIdx.x, first = (int)blockIdx.x * SLICE;
+    int thread = (int)threadIdx.x, lane = thread % 32, warp = thread / 32, first = (int)blockIdx.x * SLICE;
     if (thread == 0)
         count = 0, flags = 0;
-    Asked wanted = asked[blockIdx.y];
     dependency_wait();
     dependents_launch();
-    const float* row = logits + (i64)blockIdx.y * stride;
+    Asked wanted = asked[blockIdx.y];
+    const float* row = logits + (i64)blockIdx.y * stride + first;
+    width -= first;
 
-    // Every thread looks at what it copies itself.
-#pragma unroll 1
-    for (int i = thread * 4; i < SLICE; i += 1024)
+    float x[HELD];
+#pragma unroll
+    for (int j = 0; j < HELD; j += 4)
     {
-        if (first + i + 4 <= width)
+        int at = thread * 4 + j * THREADS;
+        if (at + 4 <= width)
         {
-            copy16_async(shared_address(values + i), row + first + i);
+            *(float4_*)(x + j) = *(const float4_*)(row + at);
             continue;
         }
-#pragma unroll 1
-        for (int j = i; j < i + 4; j++)
-            values[j] = first + j < width ? row[first + j] : -INFINITY_;
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            x[j + k] = at + k < width ? row[at + k] : -INFINITY_;
     }
-    copies_commit();
-    copies_wait<0>();
     float most = -INFINITY_;
     bool is_strange = false;
-#pragma unroll 1
-    for (int i = thread * 4; i < SLICE; i += 1024)
+#pragma unroll
+    for (int j = 0; j < HELD; j++)
     {
-        float4_ x = staged[i / 4];
-        is_strange = is_strange || !(x.x < INFINITY_) || !(x.y < INFINITY_) || !(x.z < INFINITY_) || !(x.w < INFINITY_);
-        most = fmax_(fmax_(most, fmax_(x.x, x.y)), fmax_(x.z, x.w));
+        is_strange = is_strange || !(x[j] < INFINITY_);
+        most = fmax_(most, x[j]);
     }
     maxima[thread] = most;
+    warp_sync();
+    int above = 0;
+#pragma unroll
+    for (int i = 0; i < 32; i++)
+    {
+        float other = maxima[warp * 32 + i];
+        above += other > most || (other == most && i < lane);
+    }
+    if (above == LENGTH / WARPS - 1)
+        bars[warp] = most;
+    if (above == 0)
+        tops[warp] = most;
     block_sync();
     if (is_strange)
         or_shared(&flags, UNUSABLE);
-    int above = 0;
-#pragma unroll 4
-    for (int i = 0; i < 32; i++)
-    {
-        float other = maxima[thread / 32 * 32 + i];
-        above += other > most || (other == most && i < thread % 32);
-    }
-    if (above == LENGTH / 8 - 1)
-        bars[thread / 32] = most;
-    float max = block_max(most, scratch), bar = warp_min_of_eight(bars);
+    float max = max_of_warps(tops), bar = min_of_warps(bars), base = max > -INFINITY_ ? max : 0.0f;
 
     bool is_tempered = wanted.temperature > 0.0f && wanted.temperature != 1.0f;
     float factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f, total = 0, tempered = 0;
-#pragma unroll 1
-    for (int i = thread * 4; i < SLICE; i += 1024)
+#pragma unroll
+    for (int j = 0; j < HELD; j++)
     {
-#pragma unroll 1
-        for (int j = 0; j < 4; j++)
+        total += exp_(x[j] - base);
+        if (x[j] >= bar && x[j] > -INFINITY_)
         {
-            float x = values[i + j];
-            if (!(x > -INFINITY_))
-                continue;
-            total += exp_(x - max);
-            if (is_tempered)
-                tempered += exp_((x - max) * factor);
-            if (x >= bar)
-            {
-                u32 at = add_shared(&count, 1);
-                if (at < GATHERED)
-                    gathered[at] = key_of(x, first + i + j);
-            }
+            u32 at = add_shared(&count, 1);
+            if (at < GATHERED)
+                gathered[at] = key_of(x[j], first + thread * 4 + j / 4 * 4 * THREADS + j % 4);
         }
     }
-    total = block_sum(total, scratch);          // its barriers also end the gathering
-    tempered = is_tempered ? block_sum(tempered, scratch) : total;
+    if (is_tempered)
+    {
+#pragma unroll
+        for (int j = 0; j < HELD; j++)
+            tempered += exp_((x[j] - base) * factor);
+    }
+    total = warp_sum(total);
+    tempered = warp_sum(tempered);
+    if (lane == 0)
+        totals[warp] = total, tempereds[warp] = tempered;
+    block_sync();
     i64 part = (i64)blockIdx.y * gridDim.x + blockIdx.x;
-    if (thread == 0)
-        sums[part] = Sums{max, total, tempered, flags | (count > GATHERED ? UNUSABLE : 0)};
+    if (warp == 0)
+    {
+        total = sum_of_warps(totals);
+        tempered = is_tempered ? sum_of_warps(tempereds) : total;
+        if (lane == 0)
+            sums[part] = Sums{max, total, tempered, flags | (count > GATHERED ? UNUSABLE : 0)};
+    }
     u64* target = keys + part * LENGTH;
     largest(gathered, min_((int)count, GATHERED), [&](int at, u64 key) { target[at] = key; });
 }
@@ -192,10 +186,10 @@ KERNEL __launch_bounds__(256) shortlist_parts(const float* logits, int stride, i
 // Walks the slice that a draw falls in, in the order of ids, by a whole block; `rest` is what of the draw is left for the slice.
 DEVICE void draw(const float* row, int width, int slice, float rest, float max, float factor, float* scratch, u32* chosen, int* drawn)
 {
-    int thread = (int)threadIdx.x, first = slice * SLICE + thread * (SLICE / 1024), lane = thread % 32, last = -1;
-    float weights[SLICE / 1024], own = 0;
+    int thread = (int)threadIdx.x, first = slice * SLICE + thread * (HELD), lane = thread % 32, last = -1;
+    float weights[HELD], own = 0;
 #pragma unroll
-    for (int i = 0; i < SLICE / 1024; i++)
+    for (int i = 0; i < HELD; i++)
     {
         weights[i] = first + i < width ? exp_((row[first + i] - max) * factor) : 0.0f;
         own += weights[i];
@@ -229,7 +223,7 @@ DEVICE void draw(const float* row, int width, int slice, float rest, float max, 
     if (thread != (int)*chosen)
         return;
     float target = rest - (before - own);
-    for (int i = 0; i < SLICE / 1024; i++)
+    for (int i = 0; i < HELD; i++)
     {
         if (weights[i] <= 0.0f)
             continue;
@@ -241,57 +235,87 @@ DEVICE void draw(const float* row, int width, int slice, float rest, float max, 
     *drawn = last;
 }
 
-KERNEL __launch_bounds__(1024) shortlist_merge(
-    const float* logits, int stride, int width, const Asked* asked, const u64* keys, const Sums* sums, int slices, Result* results, int* done, int stamp)
+// One warp's part of the merge, for up to 64 slices: the sums of the row and, if one is wanted, the slice that a draw falls in and what is left of it there.
+DEVICE void add_up(Sums* parts, int slices, Asked wanted, Result& result, u32* flags, float* row_max, int* slice, float* rest)
+{
+    int lane = threadIdx.x % 32;
+    float max = -INFINITY_, total = 0, tempered = 0, factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f;
+    for (int i = lane; i < slices; i += 32)
+        max = fmax_(max, parts[i].max);
+    max = warp_max(max);
+    for (int i = lane; i < slices; i += 32)
+    {
+        Sums& part = parts[i];
+        if (part.flags != 0)
+            or_shared(flags, part.flags);
+        if (!(part.max > -INFINITY_))
+            continue;
+        total += part.total * exp_(part.max - max);
+        tempered += part.tempered *= exp_((part.max - max) * factor);
+    }
+    total = warp_sum(total);
+    tempered = warp_sum(tempered);
+    warp_sync();
+    if (lane > 0)
+        return;
+    result.total = total, result.tempered = tempered, result.drawn = -1;
+    result.flags = *flags | (max > -INFINITY_ ? 0 : UNUSABLE);
+    *row_max = max;
+    float target = wanted.uniform * tempered;
+#pragma unroll 1
+    for (int i = 0; i < slices && wanted.uniform >= 0.0f && wanted.temperature > 0.0f; i++)
+    {
+        if (parts[i].max == -INFINITY_)
+            continue;
+        *slice = i, *rest = target;             // the last one with any weight, should rounding lead past the end
+        target -= parts[i].tempered;
+        if (target < 0.0f)
+            break;
+    }
+}
+
+KERNEL __launch_bounds__(THREADS) shortlist_merge(
+    const float* logits, int stride, int width, const Asked* asked, const u64* keys, const Sums* sums, int slices, Result* results, int* done, const int* stamp)
 {
     __shared__ u64 gathered[MOST_SLICES * LENGTH];
-    __shared__ u64 lasts[MOST_SLICES];
+    __shared__ u64 lasts[MOST_SLICES], nths[MOST_SLICES];
     __shared__ Sums parts[MOST_SLICES];
-    __shared__ float scratch[32];
+    __shared__ Result result;
+    __shared__ float scratch[WARPS];
     __shared__ u32 count, flags, chosen;
     __shared__ int slice;
-    __shared__ float rest;
+    __shared__ float rest, max;
     int thread = (int)threadIdx.x;
-    Asked wanted = asked[blockIdx.x];
-    dependency_wait();
-    dependents_launch();
-    Result* result = results + blockIdx.x;
-    keys += (i64)blockIdx.x * slices * LENGTH;
-    u64 own[MOST_SLICES * LENGTH / 1024];
-#pragma unroll
-    for (int i = 0; i < MOST_SLICES * LENGTH / 1024; i++)
-        own[i] = thread + i * 1024 < slices * LENGTH ? keys[thread + i * 1024] : 0;
     if (thread == 0)
         count = 0, flags = 0, chosen = 0xffffffffu, slice = -1;
+    dependency_wait();
+    dependents_launch();
+    Asked wanted = asked[blockIdx.x];
+    keys += (i64)blockIdx.x * slices * LENGTH;
+    u64 own[MOST_SLICES * LENGTH / THREADS];
+#pragma unroll
+    for (int i = 0; i < MOST_SLICES * LENGTH / THREADS; i++)
+        own[i] = thread + i * THREADS < slices * LENGTH ? keys[thread + i * THREADS] : 0;
     if (thread < slices)
     {
         parts[thread] = sums[(i64)blockIdx.x * slices + thread];
         lasts[thread] = keys[thread * LENGTH + LENGTH - 1];
+        nths[thread] = keys[thread * LENGTH + ceil_div(LENGTH, slices) - 1];
     }
     block_sync();
 
-    float max = block_max(thread < slices ? parts[thread].max : -INFINITY_, scratch);
-    float factor = wanted.temperature > 0.0f ? reciprocal(wanted.temperature) : 0.0f, total = 0, tempered = 0;
-    if (thread < slices)
-    {
-        Sums& part = parts[thread];
-        if (part.max > -INFINITY_)
-        {
-            total = part.total * exp_(part.max - max);
-            tempered = part.tempered *= exp_((part.max - max) * factor);
-        }
-        if (part.flags != 0)
-            or_shared(&flags, part.flags);
-    }
-    total = block_sum(total, scratch);
-    tempered = block_sum(tempered, scratch);
-
-    u64 bar = 0;
+    if (thread / 32 == WARPS - 1)
+        add_up(parts, slices, wanted, result, &flags, &max, &slice, &rest);
+    u64 bar = 0, least = ~0ull;
 #pragma unroll 4
     for (int i = 0; i < slices; i++)
+    {
         bar = lasts[i] > bar ? lasts[i] : bar;
+        least = nths[i] < least ? nths[i] : least;
+    }
+    bar = least > bar ? least : bar;
 #pragma unroll
-    for (int i = 0; i < MOST_SLICES * LENGTH / 1024; i++)
+    for (int i = 0; i < MOST_SLICES * LENGTH / THREADS; i++)
     {
         if (own[i] != 0 && own[i] >= bar)
             gathered[add_shared(&count, 1)] = own[i];
@@ -299,35 +323,22 @@ KERNEL __launch_bounds__(1024) shortlist_merge(
     block_sync();
     largest(gathered, (int)count, [&](int at, u64 key)
     {
-        result->logits[at] = key == 0 ? -INFINITY_ : from_ordered((u32)(key >> 32));
-        result->ids[at] = key == 0 ? -1 : (int)~(u32)key;
+        result.logits[at] = key == 0 ? -INFINITY_ : from_ordered((u32)(key >> 32));
+        result.ids[at] = key == 0 ? -1 : (int)~(u32)key;
     });
+    if (slice >= 0)
+        draw(logits + (i64)blockIdx.x * stride, width, slice, rest, max, reciprocal(wanted.temperature), scratch, &chosen, &result.drawn);
 
-    bool draws = wanted.uniform >= 0.0f && wanted.temperature > 0.0f;
-    if (thread == 0)
-    {
-        result->total = total, result->tempered = tempered, result->drawn = -1;
-        result->flags = flags | (max > -INFINITY_ ? 0 : UNUSABLE);
-        float target = wanted.uniform * tempered;
-#pragma unroll 1
-        for (int i = 0; i < slices && draws; i++)
-        {
-            if (parts[i].max == -INFINITY_)
-                continue;
-            slice = i, rest = target;           // the last one with any weight, should rounding lead past the end
-            target -= parts[i].tempered;
-            if (target < 0.0f)
-                break;
-        }
-    }
+    // By one warp, in few large pieces: each crosses the bus by itself.
     block_sync();
-    if (draws && slice >= 0)
-        draw(logits + (i64)blockIdx.x * stride, width, slice, rest, max, factor, scratch, &chosen, &result->drawn);
-
-    block_sync();
+    if (thread >= 32)
+        return;
+    for (int i = thread; i < (int)(sizeof(Result) / sizeof(vec16)); i += 32)
+        store16((vec16*)(results + blockIdx.x) + i, ((vec16*)&result)[i]);
+    warp_sync();
     if (thread == 0)
     {
         fence_system();
-        store_relaxed_system(done + blockIdx.x, stamp);
+        store_relaxed_system(done + blockIdx.x, *stamp);
     }
 }

@@ -118,6 +118,14 @@ DEVICE vec16 load16_stream(const void* address)
     return v;
 }
 
+// From the host's memory, which may have changed since the last kernel.
+DEVICE vec16 load16_host(const void* address)
+{
+    vec16 v;
+    asm volatile("ld.volatile.global.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3]) : "l"(address) : "memory");
+    return v;
+}
+
 DEVICE void unpack(vec16 v, float* out)
 {
 #pragma unroll
@@ -296,7 +304,7 @@ struct Step
     const int* pages;       // page tables of all spans
     const Export* exports;  // of all spans
     const int* logit_rows;
-    const int* counts;      // rows, sequences, exports, logit rows
+    const int* counts;      // rows, sequences, exports, logit rows, stamp of the shortlists, words of the whole
 };
 
 // The arena's KV pages. A layer of a page is [kv head][keys | values][head dim / 64, rounded up][16 tokens][64 elements], bfloat16, the eight
@@ -520,6 +528,12 @@ DEVICE bool warp_any(bool condition)
 
 // ---- clusters: blocks on neighbouring multiprocessors that see each other's shared memory ------------------------------------------
 
+// How many blocks; clang, which only checks kernels, does not know the attribute.
+#ifdef __clang__
+#define CLUSTER_OF(blocks)
+#else
+#define CLUSTER_OF(blocks) __cluster_dims__(blocks, 1, 1)
+#endif
 DEVICE int cluster_rank()
 {
     u32 rank;

@@ -10,7 +10,8 @@ internal readonly record struct StepPointers(
 
 /// <summary>
 /// What a step computes, on the card, at addresses that never change, so that graphs may hold them. One copy takes all of it across; several host
-/// sides take turns, so that the next step can be prepared while this one runs.
+/// sides take turns, so that the next step can be prepared while this one runs. Recorded steps have a host side of their own, at one address, which their
+/// first kernel reads.
 /// </summary>
 internal sealed unsafe class DeviceStep : IDisposable
 {
@@ -22,11 +23,12 @@ internal sealed unsafe class DeviceStep : IDisposable
 
     private readonly PinnedMemory _host;
     private readonly DeviceMemory _device;
-    private readonly CudaEvent[] _sent = new CudaEvent[Turns];
+    private readonly CudaEvent[] _sent = new CudaEvent[Turns + 1];
     private readonly List<(int Keys, int Span, int First)> _tiles = [];
     private readonly List<(int Tokens, int First, int Count)> _ranges = [];
     private readonly int[] _offsets = new int[(int)Part.Count + 1];
     private int _turn;
+    private int _words;
 
     /// <summary>Allocates for steps of at most so much.</summary>
     public DeviceStep(int rows, int sequences, int pages, int exports, int updateInts)
@@ -38,22 +40,25 @@ internal sealed unsafe class DeviceStep : IDisposable
         UpdateInts = updateInts;
         Span<int> lengths =
         [
-            CountFields, rows, rows, rows, rows, sequences * SpanFields, exports * 2, sequences, sequences * 2, sequences, MostTiles(rows, sequences) * 2,
-            MostChunks(rows, sequences, exports) * 4, sequences * 2, updateInts, pages,
+            CountFields, rows, rows, rows, rows, rows * 2, sequences * SpanFields, sequences, sequences * 2, exports * 2, sequences,
+            MostTiles(rows, sequences) * 2, MostChunks(rows, sequences, exports) * 4, sequences * 2, updateInts, pages,
         ];
         for (int i = 0; i < lengths.Length; i++)
             _offsets[i + 1] = _offsets[i] + ((Math.Max(1, lengths[i]) + 3) / 4 * 4);
         long bytes = _offsets[^1] * (long)sizeof(int);
-        _host = new PinnedMemory(bytes * Turns);
+        _host = new PinnedMemory(bytes * (Turns + 1));
         _device = new DeviceMemory(bytes, "a step's batch");
-        for (int i = 0; i < Turns; i++)
+        for (int i = 0; i < _sent.Length; i++)
             _sent[i] = new CudaEvent();
     }
 
-    /// <summary>The parts of the block, in order; the last is of variable length and only what is used of it is copied.</summary>
+    /// <summary>
+    /// The parts of the block, in order: before <see cref="Exports"/> what recorded steps want; the last is of variable length and only what is used of it
+    /// is copied.
+    /// </summary>
     private enum Part
     {
-        Counts, Tokens, Positions, Sequence, LogitRows, Spans, Exports, Decodes, Items, Prefills, Tiles, Chunks, Ranges, Updates, Pages, Count,
+        Counts, Tokens, Positions, Sequence, LogitRows, Asked, Spans, Decodes, Items, Exports, Prefills, Tiles, Chunks, Ranges, Updates, Pages, Count,
     }
 
     public int Rows { get; }
@@ -68,6 +73,16 @@ internal sealed unsafe class DeviceStep : IDisposable
 
     public StepPointers Pointers => new(
         At(Part.Tokens), At(Part.Positions), At(Part.Sequence), At(Part.Spans), At(Part.Pages), At(Part.Exports), At(Part.LogitRows), At(Part.Counts));
+
+    /// <summary>What is asked of rows of logits: pairs of temperature and uniform number.</summary>
+    public ulong Asked => At(Part.Asked);
+
+    /// <summary>What the shortlists' kernel says when they are there.</summary>
+    public ulong Stamp => At(Part.Counts) + (4 * sizeof(int));
+
+    /// <summary>For fetch_step.cu: the host side of recorded steps, the card's, words at its beginning, where pages begin, and how many there may be.</summary>
+    public (ulong Host, ulong Device, int Fixed, int Pages, int PageEntries) Fetched => (
+        (ulong)_host.Address + ((ulong)Turns * (ulong)_offsets[^1] * sizeof(int)), _device.Address, _offsets[(int)Part.Exports], _offsets[(int)Part.Pages], PageEntries);
 
     /// <summary>Indices of spans of one token, and how many.</summary>
     public (ulong Address, int Count) Decodes => (At(Part.Decodes), DecodeCount);
@@ -113,12 +128,16 @@ internal sealed unsafe class DeviceStep : IDisposable
         return pages;
     }
 
-    /// <summary>Queues the copy of a batch. Padding gets no tokens, and kernels pass over it.</summary>
-    public void Upload(StepBatch batch, CudaCacheArena? moved, WorkShape work, CudaStream stream)
+    /// <summary>Writes a batch down on the host. Padding gets no tokens, and kernels pass over it.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="stamp">What the shortlists' kernel is to say.</param>
+    /// <param name="moved">Whose state slots may have new places.</param>
+    /// <param name="work">How long spans are cut.</param>
+    /// <param name="isFetched">Whether a kernel of the step itself will fetch it: then <see cref="Fetching"/> follows, else <see cref="Copy"/>.</param>
+    public void Write(StepBatch batch, int stamp, CudaCacheArena? moved, WorkShape work, bool isFetched)
     {
-        _turn = (_turn + 1) % Turns;
+        _turn = isFetched ? Turns : (_turn + 1) % Turns;
         _sent[_turn].Wait();
-        int* host = (int*)_host.Address + ((long)_turn * _offsets[^1]);
         batch.Tokens.CopyTo(To(Part.Tokens, batch.TokenCount));
         batch.Positions.CopyTo(To(Part.Positions, batch.TokenCount));
         batch.LogitRows.CopyTo(To(Part.LogitRows, batch.LogitRows.Length));
@@ -128,12 +147,22 @@ internal sealed unsafe class DeviceStep : IDisposable
         counts[1] = batch.Sequences.Length;
         counts[2] = batch.Exports.Length;
         counts[3] = batch.LogitRows.Length;
-        int pages = Spans(batch, work);
+        counts[4] = stamp;
+        Ask(batch);
+        counts[5] = _words = _offsets[(int)Part.Pages] + Spans(batch, work);
         Update(moved);
-        nuint bytes = (nuint)(_offsets[(int)Part.Pages] + pages) * sizeof(int);
-        CudaStatus.Check(DriverApi.CopyToDevice(_device.Address, host, bytes, stream.Handle), "copying a step's batch");
+    }
+
+    /// <summary>Queues the copy of what was written.</summary>
+    public void Copy(CudaStream stream)
+    {
+        int* host = (int*)_host.Address + ((long)_turn * _offsets[^1]);
+        CudaStatus.Check(DriverApi.CopyToDevice(_device.Address, host, (nuint)_words * sizeof(int), stream.Handle), "copying a step's batch");
         _sent[_turn].Record(stream);
     }
+
+    /// <summary>The step that fetches what was written has been queued.</summary>
+    public void Fetching(CudaStream stream) => _sent[Turns].Record(stream);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -156,6 +185,16 @@ internal sealed unsafe class DeviceStep : IDisposable
     private static int MostTiles(int rows, int sequences) => (rows / LeastTileTokens) + sequences;
 
     private static int MostChunks(int rows, int sequences, int exports) => (rows / LeastChunkTokens) + sequences + exports;
+
+    // Rows that nothing is asked of, padding among them, have neither temperature nor draw.
+    private void Ask(StepBatch batch)
+    {
+        Span<float> asked = MemoryMarshal.Cast<int, float>(To(Part.Asked, batch.LogitRows.Length * 2));
+        ReadOnlySpan<float> wanted = batch.Shortlists is { } lists ? MemoryMarshal.Cast<byte, float>(lists.Asked) : [];
+        wanted.CopyTo(asked);
+        for (int row = wanted.Length / 2; row < batch.LogitRows.Length; row++)
+            (asked[2 * row], asked[(2 * row) + 1]) = (0, -1);
+    }
 
     private int Spans(StepBatch batch, WorkShape work)
     {

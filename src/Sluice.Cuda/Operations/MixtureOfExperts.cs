@@ -215,7 +215,7 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     }
 
     /// <summary>Where things lie behind one another in a routing's plan, bytes; the sorted assignments come first.</summary>
-    private readonly record struct Layout(ulong Plan, ulong Ready, ulong Counts, long Bytes)
+    internal readonly record struct Layout(ulong Plan, ulong Ready, ulong Counts, long Bytes)
     {
         public static Layout Of(int rows, int topK)
         {

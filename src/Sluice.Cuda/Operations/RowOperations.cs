@@ -21,6 +21,14 @@ internal sealed unsafe class RowOperations(Launcher launcher)
             .Launch(launcher.Stream, (rows, 1, 1), Threads, 0, &step, &from, &fromStride, &to, &toStride, &width);
     }
 
+    /// <summary>A recorded step's batch.</summary>
+    public void Fetch(DeviceStep step)
+    {
+        (ulong host, ulong device, int words, int pages, int pageEntries) = step.Fetched;
+        launcher.Get("fetch_step.cu", "fetch_step", None)
+            .Launch(launcher.Stream, (Launcher.CeilDiv(words + pageEntries, 1024), 1, 1), 256, 0, &host, &device, &words, &pages);
+    }
+
     public void MapSlots((ulong Address, int Count) updates, StateMap states)
     {
         (ulong address, int each, ulong table) = (updates.Address, states.SuperblocksPerSlot, states.Slots);

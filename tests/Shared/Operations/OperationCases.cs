@@ -249,7 +249,7 @@ internal static class OperationCases
         Random random = new(seed);
         (int hidden, int inner, int count) = (Width(random, 150), Width(random, 100), random.Next(Granularity.LeastExperts, 12));
         int topK = random.Next(1, count + 1);
-        int rows = random.Next(3) == 0 ? random.Next(100, 250) : random.Next(1, 20);
+        int rows = random.Next(3) == 0 ? random.Next(20, 400) : random.Next(1, 20);
         List<ExpertSource> sources = RandomExperts(random, count, hidden, inner);
         Routing routing = backend.AllocateRouting(rows, topK);
         backend.Route(Rig.Of(backend, Rig.Normal(random, rows * count), rows, isPrecise: true), random.Next(2) == 0, routing, rows);
