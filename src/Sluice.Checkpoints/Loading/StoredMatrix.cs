@@ -19,5 +19,8 @@ internal class StoredMatrix(TensorStore store, TensorInfo tensor, int rows, int 
     {
         base.WriteIdentity(writer);
         WriteNumber(writer, first);
+
+        // A GGUF file's tensors appear in either of two orders under the same names.
+        WriteNumber(writer, store.Config.LinearAttention is { TiledValueHeads: true } ? 1 : 0);
     }
 }
