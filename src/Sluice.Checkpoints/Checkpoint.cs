@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
 using Sluice.Checkpoints.Gguf;
 using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
@@ -11,6 +14,9 @@ namespace Sluice.Checkpoints;
 /// </summary>
 public abstract class Checkpoint : TensorStore
 {
+    // Longer than any header of a real model; a file that claims more has its front hashed.
+    private const long MaxIdentityBytes = 64L << 20;
+
     private readonly MappedFile[] _files;
 
     private protected Checkpoint(string location, ModelConfig config, GenerationDefaults generation, MappedFile[] files)
@@ -50,6 +56,30 @@ public abstract class Checkpoint : TensorStore
         return File.Exists(path) ? GgufCheckpoint.OpenFile(path) : throw new CheckpointException($"{path}: there is no such folder or file");
     }
 
+    /// <summary>
+    /// A hash that changes when the weight files do: of their names (not of where they lie), lengths, times of last writing, and headers. What it does not notice is other
+    /// numbers in a file of the same length whose time was put back.
+    /// </summary>
+    /// <exception cref="CheckpointException">A file is gone.</exception>
+    public byte[] Identity()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Span<byte> numbers = stackalloc byte[2 * sizeof(long)];
+        long[] headers = Array.ConvertAll(_files, file => Math.Min(file.Length, MaxIdentityBytes));
+        foreach (TensorInfo tensor in Tensors)
+            headers[tensor.Shard] = Math.Min(headers[tensor.Shard], tensor.Offset);
+        for (int i = 0; i < _files.Length; i++)
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(Path.GetFileName(_files[i].Path) + "\0"));
+            BinaryPrimitives.WriteInt64LittleEndian(numbers, _files[i].Length);
+            BinaryPrimitives.WriteInt64LittleEndian(numbers[sizeof(long)..], LastWrite(_files[i].Path).Ticks);
+            hash.AppendData(numbers);
+            hash.AppendData(_files[i].Span(0, (int)headers[i]));
+        }
+
+        return hash.GetHashAndReset();
+    }
+
     /// <summary>Finds a tensor by name alone.</summary>
     public abstract TensorInfo? Find(string name);
 
@@ -83,6 +113,18 @@ public abstract class Checkpoint : TensorStore
         try
         {
             return MappedFile.Open(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException(e.Message, inner: e);
+        }
+    }
+
+    private static DateTime LastWrite(string path)
+    {
+        try
+        {
+            return File.GetLastWriteTimeUtc(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

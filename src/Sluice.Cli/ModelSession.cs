@@ -28,6 +28,9 @@ internal sealed record SessionOptions
     public int Sequences { get; init; } = 1;
 
     public int StepTokens { get; init; } = DefaultStepTokens;
+
+    /// <summary>Whether a file of packed weights is written beside what runs, not before.</summary>
+    public bool ServesWhileWriting { get; init; }
 }
 
 /// <summary>A model, loaded with progress on the terminal, and the engine that runs it.</summary>
@@ -35,6 +38,8 @@ internal sealed class ModelSession : IAsyncDisposable
 {
     private readonly IBackend _backend;
     private readonly LanguageModel _model;
+    private readonly CancellationTokenSource _ending = new();
+    private readonly Task _writing;
 
     private ModelSession(string folder, IBackend backend, LanguageModel model, GenerationDefaults defaults, SessionOptions options)
     {
@@ -43,6 +48,7 @@ internal sealed class ModelSession : IAsyncDisposable
         _model = model;
         Defaults = defaults;
         Engine = new InferenceEngine(model, new EngineOptions { StepTokens = options.StepTokens });
+        _writing = options.ServesWhileWriting ? PackedWeightsDisplay.FinishAsync(backend, _ending.Token) : Task.CompletedTask;
     }
 
     public string Folder { get; }
@@ -62,14 +68,15 @@ internal sealed class ModelSession : IAsyncDisposable
     public static ModelSession Load(SessionOptions options, CancellationToken cancellation, Action<LoadProgress>? watch = null)
     {
         using Checkpoint checkpoint = Checkpoint.Open(options.Folder);
-        IBackend backend = options.Compute.Open();
+        IBackend backend = options.Compute.Open(checkpoint);
+        LanguageModel? model = null;
         try
         {
             long free = backend.AvailableBytes - LanguageModel.WeightBytes(checkpoint, backend);
             long cacheBytes = CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(checkpoint.Config)), options.Memory, free);
             LoadDisplay display = new("loading") { Watch = watch };
             long start = Stopwatch.GetTimestamp();
-            LanguageModel model = LanguageModel.Load(
+            model = LanguageModel.Load(
                 checkpoint,
                 backend,
                 new ModelOptions
@@ -82,10 +89,13 @@ internal sealed class ModelSession : IAsyncDisposable
                 display,
                 cancellation);
             display.Finish(checkpoint.ByteLength, Stopwatch.GetElapsedTime(start));
+            if (!options.ServesWhileWriting)
+                PackedWeightsDisplay.Finish(backend, cancellation);
             return new ModelSession(options.Folder, backend, model, checkpoint.Generation, options);
         }
         catch
         {
+            model?.Dispose();
             backend.Dispose();
             throw;
         }
@@ -93,7 +103,10 @@ internal sealed class ModelSession : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _ending.CancelAsync();
         await Engine.DisposeAsync();
+        await _writing;
+        _ending.Dispose();
         _model.Dispose();
         _backend.Dispose();
     }

@@ -1,3 +1,7 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text;
+
 namespace Sluice.Core;
 
 /// <summary>
@@ -51,8 +55,30 @@ public abstract class MatrixSource
     /// </summary>
     public virtual void RowScales(int row, Span<float> scales) => throw new NotSupportedException($"{Name} has no scales");
 
+    /// <summary>
+    /// Writes what tells this matrix from every other of the same checkpoint: what it is called, how it is stored, which rows of what is stored it has.
+    /// </summary>
+    public virtual void WriteIdentity(IBufferWriter<byte> writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        WriteNumber(writer, Encoding.UTF8.GetByteCount(Name));
+        Encoding.UTF8.GetBytes(Name, writer);
+        WriteNumber(writer, (int)Type);
+        WriteNumber(writer, Rows);
+        WriteNumber(writer, Columns);
+        WriteNumber(writer, ScaleBlock);
+    }
+
     /// <summary>A view of chosen rows in a new order.</summary>
     public MatrixSource SelectRows(int[] rows) => new RowSelection(this, rows);
+
+    /// <summary>A number of an identity.</summary>
+    protected static void WriteNumber(IBufferWriter<byte> writer, long number)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        BinaryPrimitives.WriteInt64LittleEndian(writer.GetSpan(sizeof(long)), number);
+        writer.Advance(sizeof(long));
+    }
 
     private sealed class RowSelection(MatrixSource inner, int[] rows)
         : MatrixSource(inner.Name, inner.Type, rows.Length, inner.Columns)
@@ -62,5 +88,21 @@ public abstract class MatrixSource
         public override ReadOnlySpan<byte> Row(int row, Span<byte> scratch) => inner.Row(rows[row], scratch);
 
         public override void RowScales(int row, Span<float> scales) => inner.RowScales(rows[row], scales);
+
+        /// <summary>The inner matrix, then each run of neighbouring rows: its first and how many.</summary>
+        public override void WriteIdentity(IBufferWriter<byte> writer)
+        {
+            inner.WriteIdentity(writer);
+            WriteNumber(writer, rows.Length);
+            for (int first = 0; first < rows.Length;)
+            {
+                int end = first + 1;
+                while (end < rows.Length && rows[end] == rows[end - 1] + 1)
+                    end++;
+                WriteNumber(writer, rows[first]);
+                WriteNumber(writer, end - first);
+                first = end;
+            }
+        }
     }
 }

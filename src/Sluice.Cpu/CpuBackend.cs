@@ -21,6 +21,7 @@ public sealed class CpuBackend : IBackend
 {
     private readonly WorkerPool _pool;
     private readonly Arena _arena = new("weights and activations");
+    private readonly WeightMemory _weights;
     private readonly StepRows _rows = new();
     private readonly ActivationPrecision _precision;
     private readonly KvDtype _kv;
@@ -54,6 +55,8 @@ public sealed class CpuBackend : IBackend
         string refusal = kernels.Precision == ActivationPrecision.Fast && AssembledKernels.Refusal is { } why ? $"without BF16 and VNNI: {why}, " : "";
         Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {refusal}{threads} thread{(threads == 1 ? "" : "s")})");
         _precision = kernels.Precision;
+        PackedWeights = options.PackedWeights is { } file ? new PackedWeights(file, _precision) : null;
+        _weights = new WeightMemory(_arena, PackedWeights);
         _kv = (options with { Activations = _precision }).ResolvedKvDtype;
         _embed = new Embed(_pool);
         _addNorm = new AddNorm(_pool, kernels);
@@ -98,6 +101,9 @@ public sealed class CpuBackend : IBackend
     /// <summary>Threads that compute, the caller's among them.</summary>
     public int Threads => _pool.Threads;
 
+    /// <summary>What keeps weights packed in a file; null unless <see cref="CpuOptions.PackedWeights"/> asks for it.</summary>
+    public PackedWeights? PackedWeights { get; }
+
     /// <summary>Whether they are bound to cores.</summary>
     public bool IsPinned => _pool.IsBound;
 
@@ -108,10 +114,10 @@ public sealed class CpuBackend : IBackend
     public Routing AllocateRouting(int rows, int topK) => new CpuRouting(_arena, rows, topK);
 
     /// <inheritdoc/>
-    public Matrix LoadMatrix(MatrixUse use, params IReadOnlyList<MatrixSource> parts) => CpuMatrix.Load(use, parts, _arena, _precision);
+    public Matrix LoadMatrix(MatrixUse use, params IReadOnlyList<MatrixSource> parts) => CpuMatrix.Load(use, parts, _weights, _precision);
 
     /// <inheritdoc/>
-    public ExpertWeights LoadExperts(IReadOnlyList<ExpertSource> experts) => CpuExperts.Load(experts, _arena, _precision);
+    public ExpertWeights LoadExperts(IReadOnlyList<ExpertSource> experts) => CpuExperts.Load(experts, _weights, _precision);
 
     /// <inheritdoc/>
     public Vector LoadVector(ReadOnlySpan<float> values) => new CpuVector(_arena, values);
@@ -210,6 +216,7 @@ public sealed class CpuBackend : IBackend
         _experts.Dispose();
         _rows.Dispose();
         _arena.Dispose();
+        PackedWeights?.Dispose();
     }
 
     private static CpuActivation On(Activation activation) => (CpuActivation)activation;

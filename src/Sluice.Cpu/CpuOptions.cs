@@ -46,6 +46,9 @@ public sealed record CpuOptions
     /// <summary>Whether threads are bound to cores.</summary>
     public ThreadPinning Pin { get; init; }
 
+    /// <summary>A file that keeps packed weights from one start to the next; null: they are packed at every start.</summary>
+    public PackedWeightsOptions? PackedWeights { get; init; }
+
     /// <summary>
     /// <see cref="KvDtype"/>, where <see cref="KvDtype.Auto"/> stands for BF16: far below what fast products round away. Who wants those in float32
     /// wants keys and values in it too.

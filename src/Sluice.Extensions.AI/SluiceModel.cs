@@ -20,11 +20,11 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
     private const int StepTokens = 512;
     private const long LeastCacheBytes = 256L << 20;
 
-    private readonly IBackend _backend;
+    private readonly CpuBackend _backend;
     private readonly LanguageModel _model;
     private int _disposed;
 
-    private SluiceModel(string id, IBackend backend, LanguageModel model, InferenceEngine engine, GenerationDefaults defaults, ModelText text)
+    private SluiceModel(string id, CpuBackend backend, LanguageModel model, InferenceEngine engine, GenerationDefaults defaults, ModelText text)
     {
         Id = id;
         _backend = backend;
@@ -57,6 +57,9 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
     /// <summary>Sampling where a request is silent: what generation_config.json suggests.</summary>
     public SamplingOptions Defaults { get; }
 
+    /// <summary>What became of <see cref="SluiceOptions.PackedWeights"/>; null where it is off.</summary>
+    public PackedWeights? PackedWeights => _backend.PackedWeights;
+
     /// <summary>Opens a model folder or GGUF file and loads it. This takes as long as reading the weights.</summary>
     /// <exception cref="SluiceException">An option, or a file of the model, is not right; the message says what.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
@@ -75,7 +78,13 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
         // What can be wrong with small files shows before the large ones are read.
         ModelText text = ModelText.Load(folder, options);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        IBackend backend = new CpuBackend(new CpuOptions { Threads = options.Threads, Activations = options.Activations, KvDtype = options.KvDtype });
+        var backend = new CpuBackend(new CpuOptions
+        {
+            Threads = options.Threads,
+            Activations = options.Activations,
+            KvDtype = options.KvDtype,
+            PackedWeights = PackedWeightsOptions.For(options.PackedWeights, folder, options.Activations, () => checkpoint.Identity()),
+        });
         LanguageModel? model = null;
         try
         {
@@ -89,6 +98,8 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
                     CacheBytes = ChooseCacheBytes(options, checkpoint, backend),
                 },
                 cancellation: cancellation);
+            if (backend.PackedWeights is { AreMapped: false } packed)
+                packed.TryWrite(cancellation: cancellation);
             string id = options.ModelId ?? (File.Exists(folder) ? Path.GetFileNameWithoutExtension(folder) : Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
             return new SluiceModel(id, backend, model, new InferenceEngine(model, engineOptions), checkpoint.Generation, text);
         }

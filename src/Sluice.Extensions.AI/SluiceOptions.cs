@@ -31,6 +31,12 @@ public sealed class SluiceOptions
     public KvDtype KvDtype { get; set; }
 
     /// <summary>
+    /// Where weights are kept packed between starts, which then take a moment: <c>beside</c> the model, or a folder; null or <c>off</c>: nowhere. The first load writes a file as
+    /// large as the weights, which takes as long as the disk needs; <see cref="SluiceModel.PackedWeights"/> says what became of it.
+    /// </summary>
+    public string? PackedWeights { get; set; }
+
+    /// <summary>
     /// Bytes for the context of running requests and for prefixes that may come again; null: an eighth of what is free after
     /// the weights, and at least 256 MiB, as far as that much is free. A program has other uses for the rest.
     /// </summary>

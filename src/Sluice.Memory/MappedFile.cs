@@ -85,6 +85,28 @@ public sealed unsafe class MappedFile : IDisposable
         return new ReadOnlySpan<byte>(_start + offset, count);
     }
 
+    /// <summary>The address of <paramref name="count"/> bytes from <paramref name="offset"/>, for as long as this is not disposed.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range leaves the file.</exception>
+    /// <exception cref="ObjectDisposedException">The file has been disposed.</exception>
+    public byte* Address(long offset, long count)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (offset < 0 || count < 0 || offset > Length - count)
+            ThrowOutOfRange(offset, count);
+        return _start + offset;
+    }
+
+    /// <summary>
+    /// Asks for huge pages, which Linux gives to files where the system's cache has them in pieces of 2 MiB: as they were written, or as they are read
+    /// once it has been asked. Only a hint.
+    /// </summary>
+    public void AdviseHugePages()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (OperatingSystem.IsLinux() && Length > 0)
+            _ = Posix.Advise(_start, (nuint)Length, Posix.AdviseHugePage);
+    }
+
     /// <summary>Tells the system how a range will be read. Only a hint: where there is no such call it does nothing.</summary>
     public void Advise(FileAccessAdvice advice, long offset = 0, long count = long.MaxValue)
     {
@@ -182,6 +204,6 @@ public sealed unsafe class MappedFile : IDisposable
         }
     }
 
-    private void ThrowOutOfRange(long offset, int count) => throw new ArgumentOutOfRangeException(
+    private void ThrowOutOfRange(long offset, long count) => throw new ArgumentOutOfRangeException(
         nameof(offset), $"{count} bytes from {offset} are not in {Path}, which has {Length}");
 }

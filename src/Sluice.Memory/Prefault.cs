@@ -14,6 +14,9 @@ public sealed unsafe class Prefault : IDisposable
     private readonly byte* _start;
     private readonly long _bytes;
     private readonly long _ahead;
+    private readonly TimeSpan _pause;
+    private Timer? _timer;
+    private bool _isPausing;
     private long _resident;
     private long _wanted;
     private bool _isRunning;
@@ -23,13 +26,15 @@ public sealed unsafe class Prefault : IDisposable
     /// <param name="start">First byte.</param>
     /// <param name="bytes">Bytes.</param>
     /// <param name="ahead">Bytes to keep ready beyond what has been used.</param>
-    public Prefault(byte* start, long bytes, long ahead)
+    /// <param name="pause">How long after its first use to begin: whoever uses it first has better things for a core to do.</param>
+    public Prefault(byte* start, long bytes, long ahead, TimeSpan pause = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         ArgumentOutOfRangeException.ThrowIfNegative(ahead);
         _start = start;
         _bytes = bytes;
         _ahead = ahead;
+        _pause = pause;
     }
 
     /// <summary>Bytes made resident so far, from the start.</summary>
@@ -51,12 +56,14 @@ public sealed unsafe class Prefault : IDisposable
         {
             // Half as much again as is needed now, so that one round serves many small steps.
             _wanted = Math.Min(_bytes, Math.Max(_wanted, checked(offset + _ahead + (_ahead / 2))));
-            if (_isRunning || _isDisposed || _resident >= _wanted || !OperatingSystem.IsLinux())
-                return;
-            _isRunning = true;
-        }
+            if (_timer is null && _pause > TimeSpan.Zero && !_isDisposed)
+            {
+                _isPausing = true;
+                _timer = new Timer(static self => ((Prefault)self!).EndPause(), this, _pause, Timeout.InfiniteTimeSpan);
+            }
 
-        _ = ThreadPool.UnsafeQueueUserWorkItem(static self => self.Run(), this, preferLocal: false);
+            Begin();
+        }
     }
 
     /// <summary>Stops, and returns once nothing touches the memory any more.</summary>
@@ -68,12 +75,31 @@ public sealed unsafe class Prefault : IDisposable
             lock (_lock)
             {
                 _isDisposed = true;
+                _timer?.Dispose();
                 if (!_isRunning)
                     return;
             }
 
             wait.SpinOnce();
         }
+    }
+
+    private void EndPause()
+    {
+        lock (_lock)
+        {
+            _isPausing = false;
+            Begin();
+        }
+    }
+
+    /// <summary>Begins to make ready what is wanted, under the lock.</summary>
+    private void Begin()
+    {
+        if (_isRunning || _isPausing || _isDisposed || _resident >= _wanted || !OperatingSystem.IsLinux())
+            return;
+        _isRunning = true;
+        _ = ThreadPool.UnsafeQueueUserWorkItem(static self => self.Run(), this, preferLocal: false);
     }
 
     private void Run()

@@ -44,15 +44,20 @@ public sealed partial class ResidentMemoryTests(ITestOutputHelper output)
         string quantised = Path.Combine(folder.Path, "model.gguf");
         Assert.Equal(0, (await SluiceProgram.RunAsync("quantize", "--model", model, "--to", "q8_0", "--out", quantised)).ExitCode);
         await CheckAsync(quantised);
+
+        // Mapped pages count as resident, and are not there twice.
+        string[] kept = ["--packed-weights", "beside"];
+        Assert.Equal(0, (await SluiceProgram.RunAsync(["generate", "--model", quantised, "--prompt", "The", "--max-tokens", "1", "--memory", "96MiB", .. kept])).ExitCode);
+        await CheckAsync(quantised, kept);
     }
 
-    private async Task CheckAsync(string model)
+    private async Task CheckAsync(string model, params string[] further)
     {
         ProgramRun inspected = await SluiceProgram.RunAsync("inspect", model);
         Match said = OnTheCpu().Match(Regex.Replace(inspected.Output, @"\s+", " ", RegexOptions.None, TimeSpan.FromSeconds(1)));
         Assert.True(said.Success, inspected.Output);
         double weights = Bytes(said, 1), activations = Bytes(said, 2), program = Bytes(said, 3);
-        using Process process = SluiceProgram.Start("serve", "--port", "0", "--model", model, "--memory", "96MiB", "--max-sequences", "64");
+        using Process process = SluiceProgram.Start(["serve", "--port", "0", "--model", model, "--memory", "96MiB", "--max-sequences", "64", .. further]);
         try
         {
             using var http = new HttpClient { BaseAddress = await ServeTests.AddressAsync(process, new StringBuilder()), Timeout = TimeSpan.FromMinutes(5) };

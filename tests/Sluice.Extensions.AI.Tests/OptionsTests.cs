@@ -31,6 +31,21 @@ public sealed class OptionsTests(DemoModel demo)
     }
 
     [Fact]
+    public async Task Packed_weights_are_kept_where_asked()
+    {
+        string folder = Directory.CreateTempSubdirectory("sluice-").FullName;
+        foreach (bool isThere in (bool[])[false, true])
+        {
+            await using var model = SluiceModel.Load(new SluiceOptions { CacheBytes = 64 << 20, PackedWeights = folder }, TestContext.Current.CancellationToken);
+            Assert.Equal(isThere, model.PackedWeights!.AreMapped);
+            Assert.Equal([model.PackedWeights.Path], Directory.GetFiles(folder));
+        }
+
+        Directory.Delete(folder, recursive: true);
+        Assert.Null(demo.Model.PackedWeights);
+    }
+
+    [Fact]
     public void Every_option_arrives()
     {
         var options = new ChatOptions

@@ -37,6 +37,26 @@ public sealed unsafe class PrefaultTests
         }
     }
 
+    [Fact]
+    public void Begins_after_its_pause_and_never_once_disposed()
+    {
+        const long Bytes = 64L << 20;
+        using Arena arena = new("prefault test");
+        byte* start = arena.Allocate(Bytes);
+        using (Prefault prefault = new(start, Bytes, Bytes, TimeSpan.FromMinutes(5)))
+        {
+            prefault.Reached(1);
+            prefault.Reached(Bytes);
+            Thread.Sleep(50);
+            Assert.Equal(0, prefault.ResidentBytes);
+        }
+
+        using Prefault soon = new(start, Bytes, Bytes, TimeSpan.FromMilliseconds(50));
+        soon.Reached(1);
+        Settle(soon, Bytes);
+        Assert.Equal(Bytes, soon.ResidentBytes);
+    }
+
     private static void Settle(Prefault prefault, long bytes)
     {
         for (int i = 0; i < 2000 && prefault.ResidentBytes < bytes && OperatingSystem.IsLinux(); i++)

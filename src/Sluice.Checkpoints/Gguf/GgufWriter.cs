@@ -1,4 +1,5 @@
 using System.Text;
+using Sluice.Memory;
 
 namespace Sluice.Checkpoints.Gguf;
 

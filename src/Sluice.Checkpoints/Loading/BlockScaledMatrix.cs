@@ -1,3 +1,4 @@
+using System.Buffers;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Loading;
@@ -15,6 +16,12 @@ internal sealed class BlockScaledMatrix(
     private readonly TensorStore _store = store;
 
     public override int ScaleBlock => block.Columns;
+
+    public override void WriteIdentity(IBufferWriter<byte> writer)
+    {
+        base.WriteIdentity(writer);
+        WriteNumber(writer, block.Rows);
+    }
 
     public override void RowScales(int row, Span<float> factors)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Loading;
@@ -12,5 +13,14 @@ internal class StoredMatrix(TensorStore store, TensorInfo tensor, int rows, int 
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(row, Rows);
         LoadJob.CountRead(RowBytes);
         return store.Bytes(tensor, (first + row) * RowBytes, RowBytes, scratch);
+    }
+
+    public override void WriteIdentity(IBufferWriter<byte> writer)
+    {
+        base.WriteIdentity(writer);
+        WriteNumber(writer, first);
+
+        // A GGUF file's tensors appear in either of two orders under the same names.
+        WriteNumber(writer, store.Config.LinearAttention is { TiledValueHeads: true } ? 1 : 0);
     }
 }

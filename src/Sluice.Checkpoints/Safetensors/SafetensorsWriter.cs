@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
+using Sluice.Memory;
 
 namespace Sluice.Checkpoints;
 

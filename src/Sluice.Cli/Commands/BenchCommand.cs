@@ -72,7 +72,7 @@ internal static class BenchCommand
         int longest = Math.Max(plan.Prompts.Max(), plan.Context + plan.DecodeTokens);
         if (longest > store.Config.MaxPositions)
             throw new ConfigurationException($"the model takes {store.Config.MaxPositions} tokens, the measurement needs {longest}; give fewer --prompt-tokens");
-        using IBackend backend = plan.Compute.Open();
+        using IBackend backend = plan.Compute.Open(store);
         ProfiledBackend? profiled = plan.Profile ? new ProfiledBackend(backend) : null;
         ModelOptions options = new()
         {
@@ -86,6 +86,7 @@ internal static class BenchCommand
         long start = Stopwatch.GetTimestamp();
         using LanguageModel model = LanguageModel.Load(store, profiled ?? backend, options, display, cancellation);
         display.Finish(new ModelFootprint(store.Config).WeightBytes, Stopwatch.GetElapsedTime(start));
+        PackedWeightsDisplay.Finish(backend, cancellation);
         if (backend is CudaBackend card)
             return MeasureCard(card, model, plan);
         Console.Error.WriteLine("measuring the machine");

@@ -43,8 +43,9 @@ internal static class BenchEngineCommand
             using TensorStore store = parsed.GetValue(config) is { } file
                 ? new DummyCheckpoint(ModelConfigReader.Read(File.ReadAllBytes(file.FullName)))
                 : Checkpoint.Open(ModelPath.Resolve(parsed.GetValue(model)));
-            using IBackend backend = compute.Read(parsed).Open();
+            using IBackend backend = compute.Read(parsed).Open(store);
             using LanguageModel loaded = Load(store, backend, parsed.GetValue(memory), cancellation);
+            PackedWeightsDisplay.Finish(backend, cancellation);
             Console.WriteLine($"{backend.Name}, {ByteSize.Format(loaded.Caches.Superblocks * loaded.Caches.Geometry.SuperblockBytes)} for KV and states");
             (backend as CudaBackend)?.TimeSteps();
             EngineBench bench = new(loaded, StepTokens, cancellation);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Sluice.Backends;
+using Sluice.Checkpoints;
 using Sluice.Cpu;
 
 namespace Sluice.Cli.Commands;
@@ -13,10 +14,14 @@ internal sealed class ComputeFlags
     private readonly Option<ActivationPrecision> _activations;
     private readonly Option<KvDtype> _kvDtype = CommonOptions.KvDtype();
     private readonly Option<ThreadPinning> _pin = new("--pin") { HelpName = "auto|off", Description = PinMeaning };
+    private readonly Option<string?> _packedWeights = new("--packed-weights") { HelpName = "off|beside|DIR", Description = PackedWeightsMeaning };
     private readonly bool _choosesDevice;
 
     /// <summary>What pinning is, for help texts.</summary>
     public const string PinMeaning = "Whether threads that compute are bound to cores: auto binds each to its own where there are as many as cores, on Linux. Default: off.";
+
+    /// <summary>What a file of packed weights is, for help texts.</summary>
+    public const string PackedWeightsMeaning = "Where the CPU keeps weights packed between starts, as large as they are: beside the model or in a folder. A start that finds them maps them. Default: off.";
 
     /// <summary>Flags whose defaults are fast or, to compare with others' arithmetic, precise.</summary>
     public ComputeFlags(bool precise = false, bool choosesDevice = true)
@@ -39,16 +44,25 @@ internal sealed class ComputeFlags
         command.Add(_activations);
         command.Add(_kvDtype);
         command.Add(_pin);
+        command.Add(_packedWeights);
     }
 
     public Compute Read(ParseResult parsed) => new(
-        _choosesDevice ? parsed.GetRequiredValue(_device) : Devices.Cpu, Devices.Options(parsed.GetValue(_threads), parsed.GetValue(_activations), parsed.GetValue(_kvDtype), parsed.GetValue(_pin)));
+        _choosesDevice ? parsed.GetRequiredValue(_device) : Devices.Cpu, Devices.Options(parsed.GetValue(_threads), parsed.GetValue(_activations), parsed.GetValue(_kvDtype), parsed.GetValue(_pin)),
+        parsed.GetValue(_packedWeights));
 }
 
 /// <summary>What computes, by its name, and how if it is the processor.</summary>
-internal sealed record Compute(string Device, CpuOptions Cpu)
+/// <param name="Device">Its name.</param>
+/// <param name="Cpu">How.</param>
+/// <param name="PackedWeights">Where weights are kept packed; see <see cref="PackedWeightsOptions.For"/>.</param>
+internal sealed record Compute(string Device, CpuOptions Cpu, string? PackedWeights)
 {
-    /// <summary>Opens it.</summary>
+    /// <summary>Opens it for the weights of a store. Those that no files have are not kept.</summary>
     /// <inheritdoc cref="Devices.Open"/>
-    public IBackend Open() => Devices.Open(Device, Cpu);
+    public IBackend Open(TensorStore store) => Devices.Open(
+        Device,
+        store is Checkpoint checkpoint && Device == Devices.Cpu
+            ? Cpu with { PackedWeights = PackedWeightsOptions.For(PackedWeights, checkpoint.Location, Cpu.Activations, () => checkpoint.Identity()) }
+            : Cpu);
 }

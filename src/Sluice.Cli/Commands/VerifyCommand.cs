@@ -38,11 +38,12 @@ internal static class VerifyCommand
     {
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         ExpectedOutputs expected = ExpectedOutputs.Read(file, checkpoint.Config);
-        using IBackend backend = compute.Open();
+        using IBackend backend = compute.Open(checkpoint);
         LoadDisplay display = new("loading");
         long start = Stopwatch.GetTimestamp();
         using LanguageModel model = LanguageModel.Load(checkpoint, backend, expected.Options(chunk) with { LoadWorkers = workers }, display, cancellation);
         display.Finish(checkpoint.ByteLength, Stopwatch.GetElapsedTime(start));
+        PackedWeightsDisplay.Finish(backend, cancellation);
         StepDisplay steps = new("verifying", expected.InputIds.Length);
         VerificationReport report = Verifier.Run(model, expected, chunk, steps, cancellation);
         steps.Finish();

@@ -16,6 +16,9 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     private const int PrefaultedSlots = 8;
     private const int PrefaultedTokens = 4096;
 
+    // The first step, which proves that a server is ready, wants all cores.
+    private static readonly TimeSpan PrefaultPause = TimeSpan.FromSeconds(1);
+
     private readonly Arena _arena = new("KV pages and recurrent states");
     private readonly byte* _data;
     private readonly int[] _slots;
@@ -27,7 +30,7 @@ internal sealed unsafe class CpuCacheArena : CacheArena
         long bytes = checked(superblocks * geometry.SuperblockBytes);
         _data = _arena.Allocate(bytes);
         long soon = (PrefaultedSlots * geometry.SlotBytes) + (geometry.PagesFor(PrefaultedTokens) * geometry.PageBytes);
-        _prefault = new Prefault(_data, bytes, Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes));
+        _prefault = new Prefault(_data, bytes, Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes), PrefaultPause);
         Poison.Fill(_data, Math.Min(bytes, MostPoisonedBytes));
         _slots = new int[Slots * geometry.SuperblocksPerSlot];
         Array.Fill(_slots, -1);

@@ -1,7 +1,6 @@
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Weights;
-using Sluice.Memory;
 
 namespace Sluice.Cpu.Memory;
 
@@ -24,7 +23,7 @@ internal sealed class CpuExperts : ExpertWeights
     /// <summary>Width between the two products.</summary>
     public int Intermediate { get; }
 
-    public static CpuExperts Load(IReadOnlyList<ExpertSource> sources, Arena arena, ActivationPrecision precision)
+    public static CpuExperts Load(IReadOnlyList<ExpertSource> sources, WeightMemory memory, ActivationPrecision precision)
     {
         if (sources.Count == 0)
             throw new ArgumentException("a layer of experts needs at least one", nameof(sources));
@@ -40,7 +39,7 @@ internal sealed class CpuExperts : ExpertWeights
             if (source.Up.Type != source.Gate.Type || source.Up.ScaleBlock != source.Gate.ScaleBlock)
                 throw new BackendException($"{source.Up.Name}: expected {source.Gate.Type} as in {source.Gate.Name}, found {source.Up.Type}");
             experts[e] = new Expert(
-                PanelPacker.PackInterleaved(source.Gate, source.Up, arena, precision), PanelPacker.Pack([source.Down], arena, precision)[0]);
+                PanelPacker.PackInterleaved(source.Gate, source.Up, memory, precision), PanelPacker.Pack([source.Down], memory, precision)[0]);
         }
 
         return new CpuExperts(experts, hidden, intermediate);

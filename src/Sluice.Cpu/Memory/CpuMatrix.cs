@@ -1,7 +1,6 @@
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Weights;
-using Sluice.Memory;
 
 namespace Sluice.Cpu.Memory;
 
@@ -23,7 +22,7 @@ internal sealed unsafe class CpuMatrix : Matrix
 
     private StoredRows[] Stored { get; }
 
-    public static CpuMatrix Load(MatrixUse use, IReadOnlyList<MatrixSource> parts, Arena arena, ActivationPrecision precision)
+    public static CpuMatrix Load(MatrixUse use, IReadOnlyList<MatrixSource> parts, WeightMemory memory, ActivationPrecision precision)
     {
         if (parts.Count == 0)
             throw new ArgumentException("a matrix needs at least one part", nameof(parts));
@@ -39,11 +38,11 @@ internal sealed unsafe class CpuMatrix : Matrix
         int columns = parts[0].Columns;
         if (use == MatrixUse.Embedding)
         {
-            StoredRows[] stored = [.. parts.Select(part => StoredRows.Load(part, arena))];
+            StoredRows[] stored = [.. parts.Select(part => StoredRows.Load(part, memory))];
             return new CpuMatrix(rows, columns, stored.Sum(part => part.Bytes), [], stored);
         }
 
-        PanelMatrix[] panels = PanelPacker.Pack(parts, arena, precision);
+        PanelMatrix[] panels = PanelPacker.Pack(parts, memory, precision);
         return new CpuMatrix(rows, columns, panels.Sum(part => part.Bytes), panels, []);
     }
 

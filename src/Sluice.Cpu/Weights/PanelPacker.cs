@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Sluice.Core;
-using Sluice.Memory;
 
 namespace Sluice.Cpu.Weights;
 
@@ -11,7 +10,7 @@ internal static unsafe class PanelPacker
     /// Packs <paramref name="parts"/>, stacked by rows. Neighbouring parts of the same type and scale block share panels; others
     /// become matrices of their own.
     /// </summary>
-    public static PanelMatrix[] Pack(IReadOnlyList<MatrixSource> parts, Arena arena, ActivationPrecision precision)
+    public static PanelMatrix[] Pack(IReadOnlyList<MatrixSource> parts, WeightMemory memory, ActivationPrecision precision)
     {
         List<PanelMatrix> packed = [];
         for (int first = 0; first < parts.Count;)
@@ -19,7 +18,7 @@ internal static unsafe class PanelPacker
             int end = first + 1;
             while (end < parts.Count && parts[end].Type == parts[first].Type && parts[end].ScaleBlock == parts[first].ScaleBlock)
                 end++;
-            packed.Add(PackSame(new StackedRows(parts, first, end), arena, precision));
+            packed.Add(PackSame(new StackedRows([.. parts.Skip(first).Take(end - first)]), memory, precision));
             first = end;
         }
 
@@ -30,25 +29,31 @@ internal static unsafe class PanelPacker
     /// Packs an expert's gate and up so that panels alternate, gate 0, up 0, gate 1...: whoever computes 32 elements of the
     /// intermediate reads two neighbouring panels.
     /// </summary>
-    public static PanelMatrix PackInterleaved(MatrixSource gate, MatrixSource up, Arena arena, ActivationPrecision precision)
+    public static PanelMatrix PackInterleaved(MatrixSource gate, MatrixSource up, WeightMemory memory, ActivationPrecision precision)
     {
         Check(gate);
         Check(up);
-        return PackSame(new InterleavedRows(gate, up), arena, precision);
+        return PackSame(new InterleavedRows(gate, up), memory, precision);
     }
 
-    private static PanelMatrix PackSame(RowSequence rows, Arena arena, ActivationPrecision precision)
+    private static PanelMatrix PackSame(RowSequence rows, WeightMemory memory, ActivationPrecision precision)
     {
         int columns = rows.Columns;
         DType type = QuantisedFormat.PackedType(rows.Type, precision);
         if (type.IsBlocked())
-            return PackQuantised(rows, type, arena);
+            return PackQuantised(rows, type, memory);
         int block = type == DType.F8E4M3 && rows.ScaleBlock == 0 ? columns + (columns & 1) : rows.ScaleBlock;
         int blocks = PanelMatrix.BlocksOf(columns, block);
         int panels = PanelMatrix.PanelsOf(rows.Count);
         long panelBytes = PanelMatrix.BytesOfPanel(type, columns);
-        byte* data = arena.Allocate(checked(panels * panelBytes));
-        float* scales = blocks == 0 ? null : (float*)arena.Allocate(checked(panels * (long)blocks * PanelMatrix.PanelOutputs * sizeof(float)));
+        long scaleBytes = checked(panels * (long)blocks * PanelMatrix.PanelOutputs * sizeof(float));
+        byte* data = memory.Take(rows.Kind, type, rows.Sources, checked((panels * panelBytes) + scaleBytes), out bool isPacked);
+
+        // Panels are whole cache lines, and so scales begin with one.
+        float* scales = blocks == 0 ? null : (float*)(data + (panels * panelBytes));
+        PanelMatrix matrix = new(type, rows.Count, columns, block, data, scales);
+        if (isPacked)
+            return matrix;
 
         // Rows lie an odd number of cache lines apart, so that 32 of them do not compete for the same places in the cache.
         int rowBytes = checked(columns * type.Size());
@@ -79,16 +84,19 @@ internal static unsafe class PanelPacker
             NativeMemory.AlignedFree(staged);
         }
 
-        return new PanelMatrix(type, rows.Count, columns, block, data, scales);
+        return matrix;
     }
 
     /// <summary>Strips of quantised weights, as many bits as they have.</summary>
-    private static PanelMatrix PackQuantised(RowSequence rows, DType type, Arena arena)
+    private static PanelMatrix PackQuantised(RowSequence rows, DType type, WeightMemory memory)
     {
         QuantisedFormat format = QuantisedFormat.Of(type);
         int panels = PanelMatrix.PanelsOf(rows.Count);
         long stripBytes = PanelMatrix.BytesOfStrip(type, rows.Columns);
-        byte* data = arena.Allocate(checked(2 * panels * stripBytes));
+        byte* data = memory.Take(rows.Kind, type, rows.Sources, checked(2 * panels * stripBytes), out bool isPacked);
+        PanelMatrix matrix = new(type, rows.Count, rows.Columns, 0, data, null);
+        if (isPacked)
+            return matrix;
         byte[] row = new byte[rows.Type.RowBytes(rows.Columns)];
         int superBytes = rows.Type.Block().Bytes * (QuantisedFormat.SuperColumns / rows.Type.Block().Elements);
         BlockParts parts = new();
@@ -103,7 +111,7 @@ internal static unsafe class PanelPacker
             }
         }
 
-        return new PanelMatrix(type, rows.Count, rows.Columns, 0, data, null);
+        return matrix;
     }
 
     /// <summary>Refuses what no panel can hold.</summary>
@@ -137,16 +145,21 @@ internal static unsafe class PanelPacker
     }
 
     /// <summary>The rows that fill the slots of panels, one after another.</summary>
-    private abstract class RowSequence(MatrixSource like, int count)
+    private abstract class RowSequence(PieceKind kind, MatrixSource[] sources, int count)
     {
         private byte[]? _stored;
         private float[]? _values;
 
-        public DType Type => like.Type;
+        public PieceKind Kind => kind;
 
-        public int Columns => like.Columns;
+        /// <summary>Of one type, number of columns and scale block.</summary>
+        public MatrixSource[] Sources => sources;
 
-        public int ScaleBlock => like.ScaleBlock;
+        public DType Type => sources[0].Type;
+
+        public int Columns => sources[0].Columns;
+
+        public int ScaleBlock => sources[0].ScaleBlock;
 
         public int Count => count;
 
@@ -203,23 +216,18 @@ internal static unsafe class PanelPacker
 
     private sealed class StackedRows : RowSequence
     {
-        private readonly IReadOnlyList<MatrixSource> _parts;
-        private readonly int _first;
-        private readonly int _end;
-
-        public StackedRows(IReadOnlyList<MatrixSource> parts, int first, int end)
-            : base(parts[first], parts.Skip(first).Take(end - first).Sum(part => part.Rows))
+        public StackedRows(MatrixSource[] parts)
+            : base(PieceKind.Panels, parts, parts.Sum(part => part.Rows))
         {
-            (_parts, _first, _end) = (parts, first, end);
         }
 
         protected override (MatrixSource? Source, int Row) Find(int index)
         {
-            for (int i = _first; i < _end; i++)
+            foreach (MatrixSource part in Sources)
             {
-                if (index < _parts[i].Rows)
-                    return (_parts[i], index);
-                index -= _parts[i].Rows;
+                if (index < part.Rows)
+                    return (part, index);
+                index -= part.Rows;
             }
 
             return (null, 0);
@@ -228,17 +236,16 @@ internal static unsafe class PanelPacker
 
     private sealed class InterleavedRows : RowSequence
     {
-        private readonly MatrixSource _gate;
-        private readonly MatrixSource _up;
-
         public InterleavedRows(MatrixSource gate, MatrixSource up)
-            : base(gate, 2 * PanelMatrix.PanelOutputs * PanelMatrix.PanelsOf(gate.Rows)) => (_gate, _up) = (gate, up);
+            : base(PieceKind.InterleavedPanels, [gate, up], 2 * PanelMatrix.PanelOutputs * PanelMatrix.PanelsOf(gate.Rows))
+        {
+        }
 
         protected override (MatrixSource? Source, int Row) Find(int index)
         {
             int panel = index / PanelMatrix.PanelOutputs;
             int row = (panel / 2 * PanelMatrix.PanelOutputs) + (index % PanelMatrix.PanelOutputs);
-            MatrixSource source = panel % 2 == 0 ? _gate : _up;
+            MatrixSource source = Sources[panel % 2];
             return row < source.Rows ? (source, row) : (null, 0);
         }
     }

@@ -28,11 +28,14 @@ internal sealed unsafe class StoredRows
 
     public long Bytes => Rows * ((long)_rowBytes + (_blocks * sizeof(float)));
 
-    public static StoredRows Load(MatrixSource source, Arena arena)
+    public static StoredRows Load(MatrixSource source, WeightMemory memory)
     {
         int blocks = PanelMatrix.BlocksOf(source.Columns, source.ScaleBlock);
-        byte* data = arena.Allocate(source.ByteLength);
-        float* scales = (float*)arena.Allocate(checked(source.Rows * (long)blocks * sizeof(float)));
+        long scalesAt = checked(source.ByteLength + Arena.Alignment - 1) & -Arena.Alignment;
+        byte* data = memory.Take(PieceKind.Rows, source.Type, [source], checked(scalesAt + (source.Rows * (long)blocks * sizeof(float))), out bool isPacked);
+        float* scales = (float*)(data + scalesAt);
+        if (isPacked)
+            return new StoredRows(source, data, scales);
         for (int row = 0; row < source.Rows; row++)
         {
             Span<byte> to = new(data + (row * (long)source.RowBytes), source.RowBytes);
