@@ -17,6 +17,9 @@ internal sealed unsafe class AssembledKernels
     private readonly Lock _assembling = new();
     private readonly nint[] _bfloat16 = new nint[Heights];
     private readonly nint[] _e4m3 = new nint[Heights];
+    private readonly nint[] _amxBFloat16 = new nint[2];
+    private nint _amxConfiguration;
+    private nint _amxRelease;
     private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
 
     private AssembledKernels(CpuFeatures features) => Features = features;
@@ -33,6 +36,21 @@ internal sealed unsafe class AssembledKernels
     /// <summary>The tile of BF16 weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
     public Tile BFloat16(int rows) =>
         new(Volatile.Read(ref _bfloat16[rows]) is not 0 and var known ? known : Assemble(ref _bfloat16[rows], new BFloat16Tile(rows)));
+
+    /// <summary>The tile of BF16 weights for AMX, for up to <see cref="RowPacking.AmxTileRows"/> rows, between the next two.</summary>
+    public Tile AmxBFloat16(int rows)
+    {
+        bool isTall = rows > AmxShapes.TileRows;
+        ref nint address = ref _amxBFloat16[isTall ? 1 : 0];
+        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new AmxBFloat16Tile(isTall)));
+    }
+
+    /// <summary>What comes before AMX's tiles, on the same thread.</summary>
+    public Tile AmxConfiguration =>
+        new(Volatile.Read(ref _amxConfiguration) is not 0 and var known ? known : Assemble(ref _amxConfiguration, new AmxConfiguration()));
+
+    /// <summary>What comes after them.</summary>
+    public Tile AmxRelease => new(Volatile.Read(ref _amxRelease) is not 0 and var known ? known : Assemble(ref _amxRelease, new AmxRelease()));
 
     /// <summary>The tile of E4M3 weights, likewise.</summary>
     public Tile E4M3(int rows) =>
