@@ -39,6 +39,9 @@ internal unsafe struct TileArguments
     /// <summary>Bytes from one block of rows to the next, for AMX.</summary>
     public nint RowsStep;
 
+    /// <summary>Weights that will be needed next, for tiles of AMX that share theirs.</summary>
+    public byte* Next;
+
     /// <summary>Shapes of tile registers, for AMX.</summary>
     public AmxShapes Shapes;
 

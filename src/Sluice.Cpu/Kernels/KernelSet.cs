@@ -107,6 +107,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
     private readonly PanelProduct _bf16;
     private readonly PanelProduct _e4m3;
     private readonly PanelProduct? _assembledE4M3;
+    private readonly PanelProduct? _amxE4M3;
     private readonly PanelProduct?[] _quantised = new PanelProduct?[(int)DType.Other + 1];
 
     /// <summary>Kernels named <paramref name="name"/>; products at <paramref name="precision"/>, as far as there are any in <paramref name="assembled"/> ones.</summary>
@@ -122,16 +123,18 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         _e4m3 = new PanelProduct<T, E4M3Format>(form);
         if (features.HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported)
             _assembledE4M3 = new E4M3Product(assembled!);
+        if (features.HasFlag(CpuFeatures.AmxBFloat16))
+            _amxE4M3 = new AmxE4M3Product(assembled!);
         foreach (DType type in (DType[])[DType.Q8_0, DType.Q4_0, DType.Q4_K, DType.Q5_K, DType.Q6_K])
         {
             QuantisedFormat format = QuantisedFormat.Of(type);
             _quantised[(int)type] = features.HasFlag(CpuFeatures.Avx512Vnni)
-                ? new Int8Product(assembled!, format)
+                ? new Int8Product(assembled!, format, features.HasFlag(CpuFeatures.AmxInt8))
                 : new PortableInt8Product<T>(format);
         }
 
         Name = name
-            + (features.HasFlag(CpuFeatures.AmxBFloat16) ? " AMX" : "")
+            + ((features & CpuFeatures.Amx) != 0 ? " AMX" : "")
             + (features.HasFlag(CpuFeatures.Avx512BFloat16) ? " BF16" : "")
             + (features.HasFlag(CpuFeatures.Avx512Vnni) ? " VNNI" : "");
     }
@@ -143,6 +146,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         DType.F32 => _f32,
         DType.F16 => _f16,
         DType.BF16 => _bf16,
+        DType.F8E4M3 when _amxE4M3 is not null && AmxE4M3Product.Takes(matrix) => _amxE4M3,
         DType.F8E4M3 => _assembledE4M3 is not null && E4M3Product.Takes(matrix) ? _assembledE4M3 : _e4m3,
         DType type => _quantised[(int)type] ?? throw new ArgumentOutOfRangeException(nameof(matrix), type, "not a type that panels hold"),
     };

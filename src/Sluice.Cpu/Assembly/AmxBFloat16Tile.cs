@@ -12,9 +12,23 @@ namespace Sluice.Cpu.Assembly;
 /// zero, adds the two, and adds that to the output: rounded to nearest, denormal numbers taken and given as zero. So an output's
 /// bits depend on where blocks of 32 columns begin, and on nothing else.
 /// </remarks>
-internal sealed class AmxBFloat16Tile(bool isTall) : TileAssembler
+/// <param name="isTall">Whether there are more than 16 rows.</param>
+/// <param name="isShared">
+/// Whether other tiles take the same weights, which then lie in the second level already: they all fetch a share of <see cref="TileArguments.Next"/>. A tile
+/// that has weights to itself fetches what it will read.
+/// </param>
+internal sealed class AmxBFloat16Tile(bool isTall, bool isShared) : TileAssembler
 {
+    /// <summary>Bytes of <see cref="TileArguments.Next"/> that a tile fetches for each block of columns: eight tiles fetch all.</summary>
+    public const int SharedBytes = BlockBytes / 8;
+
+    private const int BlockBytes = RowPacking.BFloat16BlockPairs * 128;
+    private const int Ahead = 3072;
+
     private static readonly AssemblerRegisterTMM[] Sums = [tmm0, tmm1, tmm2, tmm3];
+
+    // The outputs are not needed until the end.
+    private static AssemblerRegister64 Next => Outputs;
 
     protected override void Reserve()
     {
@@ -24,6 +38,8 @@ internal sealed class AmxBFloat16Tile(bool isTall) : TileAssembler
     protected override void Body()
     {
         Begin();
+        if (isShared)
+            Code.mov(Next, __qword_ptr[Arguments + Field(nameof(TileArguments.Next))]);
 
         // Rows of weights are twice as far from each other.
         Code.mov(eax, AmxShapes.RowBytes);
@@ -42,9 +58,11 @@ internal sealed class AmxBFloat16Tile(bool isTall) : TileAssembler
             }
 
             Prefetch();
-            Code.add(Weights, RowPacking.BFloat16BlockPairs * 128);
+            Code.add(Weights, BlockBytes);
             Code.add(Rows, __qword_ptr[Arguments + Field(nameof(TileArguments.RowsStep))]);
         });
+        if (isShared)
+            Code.mov(Outputs, __qword_ptr[Arguments + Field(nameof(TileArguments.Outputs))]);
         ForEachSum((sum, outputs) => Code.tilestored(outputs, sum));
     }
 
@@ -81,24 +99,15 @@ internal sealed class AmxBFloat16Tile(bool isTall) : TileAssembler
 
     private void Prefetch()
     {
-        (int ahead, int kind) = isTall ? AmxTuning.Tall : AmxTuning.Flat;
-        if (kind == 0)
-            return;
-        for (int line = 0; line < 2048; line += 64)
+        if (isShared)
         {
-            if (kind == 1)
-                Code.prefetcht1(__byte_ptr[Weights + (ahead + line)]);
-            else
-                Code.prefetcht0(__byte_ptr[Weights + (ahead + line)]);
+            for (int line = 0; line < SharedBytes; line += 64)
+                Code.prefetcht1(__byte_ptr[Next + line]);
+            Code.add(Next, SharedBytes);
+            return;
         }
-    }
-}
 
-internal static class AmxTuning
-{
-    public static (int, int) Tall => (Get("PF2", 8192), Get("PF2K", 0));
-    public static (int, int) Flat => (Get("PF1", 4096), Get("PF1K", 0));
-    public static readonly int Block = Get("BLOCK", 512);
-    public static readonly int Stretch = Get("STRETCH", 480);
-    private static int Get(string name, int other) => int.Parse(Environment.GetEnvironmentVariable("AMX_" + name) ?? other.ToString());
+        for (int line = 0; line < BlockBytes; line += 64)
+            Code.prefetcht0(__byte_ptr[Weights + (Ahead + line)]);
+    }
 }

@@ -1,0 +1,96 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Sluice.Cpu.Assembly;
+using Sluice.Cpu.Simd;
+using Sluice.Cpu.Weights;
+
+namespace Sluice.Cpu.Kernels;
+
+/// <summary>
+/// E4M3 weights times rows rounded to BF16, in AMX's tiles: 128 columns of a panel become BF16, exactly, meet the rows, and the sums are multiplied with their
+/// scales and added to the outputs.
+/// </summary>
+internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelProduct
+{
+    private const int BlockColumns = 128;
+    private const int BlockPairs = BlockColumns / 2;
+
+    /// <summary>Rows whose outputs of a panel fit the first level, and they themselves the second.</summary>
+    private const int StretchRows = 8 * RowPacking.AmxTileRows;
+
+    public override RowForm Form => RowForm.BFloat16Amx;
+
+    /// <summary>Whether blocks of 128 columns have one scale each and whole blocks of rows.</summary>
+    public static bool Takes(PanelMatrix w) =>
+        w.Columns % RowPacking.BlockColumns == 0 && (w.ScaleBlock % BlockColumns == 0 || w.ScaleBlock >= w.Columns);
+
+    public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
+    {
+        TileArguments arguments = new() { OutputStride = PanelMatrix.PanelOutputs * sizeof(float) };
+        int whole = x.Count / RowPacking.AmxTileRows * RowPacking.AmxTileRows;
+        for (int first = 0; first < whole; first += StretchRows)
+            MultiplyRows(w, firstPanel, panels, x, first, Math.Min(StretchRows, whole - first), y, stride, &arguments);
+        if (whole < x.Count)
+            MultiplyRows(w, firstPanel, panels, x, whole, x.Count - whole, y, stride, &arguments);
+        kernels.AmxRelease.Run(&arguments);
+    }
+
+    [SkipLocalsInit]
+    private void MultiplyRows(
+        PanelMatrix w, int firstPanel, int panels, in RowGroup x, int first, int rows, float* y, nint stride, TileArguments* arguments)
+    {
+        const int WeightsBytes = BlockPairs * 2 * PanelMatrix.PanelOutputs * sizeof(ushort);
+        const int SumsBytes = RowPacking.AmxTileRows * PanelMatrix.PanelOutputs * sizeof(float);
+        byte* memory = stackalloc byte[WeightsBytes + SumsBytes + Vector512<byte>.Count];
+        memory = (byte*)(((nuint)memory + (nuint)Vector512<byte>.Count - 1) & ~(nuint)(Vector512<byte>.Count - 1));
+        float* sums = (float*)(memory + WeightsBytes);
+        int height = Math.Min(rows, RowPacking.AmxTileRows);
+        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, isShared: true);
+        arguments->RowsStep = height * RowPacking.BFloat16RecordBytes;
+        arguments->Weights = memory;
+        arguments->Outputs = sums;
+        kernels.ConfigureAmx(arguments, AmxShapes.Of(height, RowPacking.BFloat16BlockPairs));
+        for (int panel = firstPanel; panel < firstPanel + panels; panel++, y += PanelMatrix.PanelOutputs)
+        {
+            for (int column = 0; column < w.Columns; column += BlockColumns)
+            {
+                int columns = Math.Min(BlockColumns, w.Columns - column);
+                byte* weights = w.Data + (panel * w.PanelBytes) + (column * (long)PanelMatrix.PanelOutputs);
+                float* scales = w.Scales + (panel * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs);
+                E4M3.ToBFloat16Pairs(weights, columns / 2, memory);
+                arguments->Blocks = columns / RowPacking.BlockColumns;
+                arguments->Next = weights + (columns * PanelMatrix.PanelOutputs);
+                for (int row = first; row < first + rows; row += height)
+                {
+                    arguments->Rows = x.Packed + (row * x.RowBytes) + (column / RowPacking.BlockColumns * arguments->RowsStep);
+                    tile.Run(arguments);
+                    arguments->Next += arguments->Blocks * AmxBFloat16Tile.SharedBytes;
+                    AddScaled(sums, scales, height, column > 0, y + (row * stride), stride);
+                }
+            }
+        }
+    }
+
+    /// <summary><c>y = sums * scales (+ y)</c>, [rows, 32].</summary>
+    [MethodImpl(Jit.Kernel)]
+    private static void AddScaled(float* sums, float* scales, int rows, bool resumes, float* y, nint stride)
+    {
+        Vector512<float> low = Vector512.Load(scales), high = Vector512.Load(scales + 16);
+        if (!resumes)
+        {
+            for (int row = 0; row < rows; row++, sums += PanelMatrix.PanelOutputs, y += stride)
+            {
+                (Vector512.Load(sums) * low).Store(y);
+                (Vector512.Load(sums + 16) * high).Store(y + 16);
+            }
+
+            return;
+        }
+
+        for (int row = 0; row < rows; row++, sums += PanelMatrix.PanelOutputs, y += stride)
+        {
+            Vector512.FusedMultiplyAdd(Vector512.Load(sums), low, Vector512.Load(y)).Store(y);
+            Vector512.FusedMultiplyAdd(Vector512.Load(sums + 16), high, Vector512.Load(y + 16)).Store(y + 16);
+        }
+    }
+}
