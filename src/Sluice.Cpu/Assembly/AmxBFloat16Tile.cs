@@ -13,11 +13,8 @@ namespace Sluice.Cpu.Assembly;
 /// bits depend on where blocks of 32 columns begin, and on nothing else.
 /// </remarks>
 /// <param name="isTall">Whether there are more than 16 rows.</param>
-/// <param name="isShared">
-/// Whether other tiles take the same weights, which then lie in the second level already: they all fetch a share of <see cref="TileArguments.Next"/>. A tile
-/// that has weights to itself fetches what it will read.
-/// </param>
-internal sealed class AmxBFloat16Tile(bool isTall, bool isShared) : TileAssembler
+/// <param name="prefetch">What it fetches.</param>
+internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileAssembler
 {
     /// <summary>Bytes of <see cref="TileArguments.Next"/> that a tile fetches for each block of columns: eight tiles fetch all.</summary>
     public const int SharedBytes = BlockBytes / 8;
@@ -30,6 +27,9 @@ internal sealed class AmxBFloat16Tile(bool isTall, bool isShared) : TileAssemble
     // The outputs are not needed until the end.
     private static AssemblerRegister64 Next => Outputs;
 
+    // Linux alone has tiles, and lets a function have this register.
+    private static AssemblerRegister64 NextOutputs => rsi;
+
     protected override void Reserve()
     {
         // No vectors: tiles are all.
@@ -38,8 +38,20 @@ internal sealed class AmxBFloat16Tile(bool isTall, bool isShared) : TileAssemble
     protected override void Body()
     {
         Begin();
-        if (isShared)
+        if (prefetch == AmxPrefetch.Next)
+        {
             Code.mov(Next, __qword_ptr[Arguments + Field(nameof(TileArguments.Next))]);
+            Code.mov(NextOutputs, __qword_ptr[Arguments + Field(nameof(TileArguments.NextOutputs))]);
+            if (AmxTuning.Kind is 2 or 3)
+            {
+                for (int r = 0; r < 32; r++)
+                {
+                    if (AmxTuning.Kind == 2) { Code.prefetchw(__byte_ptr[NextOutputs]); Code.prefetchw(__byte_ptr[NextOutputs + 64]); }
+                    else { Code.prefetcht1(__byte_ptr[NextOutputs]); Code.prefetcht1(__byte_ptr[NextOutputs + 64]); }
+                    Code.add(NextOutputs, Stride);
+                }
+            }
+        }
 
         // Rows of weights are twice as far from each other.
         Code.mov(eax, AmxShapes.RowBytes);
@@ -61,7 +73,7 @@ internal sealed class AmxBFloat16Tile(bool isTall, bool isShared) : TileAssemble
             Code.add(Weights, BlockBytes);
             Code.add(Rows, __qword_ptr[Arguments + Field(nameof(TileArguments.RowsStep))]);
         });
-        if (isShared)
+        if (prefetch == AmxPrefetch.Next)
             Code.mov(Outputs, __qword_ptr[Arguments + Field(nameof(TileArguments.Outputs))]);
         ForEachSum((sum, outputs) => Code.tilestored(outputs, sum));
     }
@@ -99,15 +111,29 @@ internal sealed class AmxBFloat16Tile(bool isTall, bool isShared) : TileAssemble
 
     private void Prefetch()
     {
-        if (isShared)
+        if (prefetch == AmxPrefetch.Next)
         {
             for (int line = 0; line < SharedBytes; line += 64)
                 Code.prefetcht1(__byte_ptr[Next + line]);
             Code.add(Next, SharedBytes);
-            return;
+            if (AmxTuning.Kind == 1)
+            {
+            Code.prefetchw(__byte_ptr[NextOutputs]);
+            Code.prefetchw(__byte_ptr[NextOutputs + 64]);
+            Code.add(NextOutputs, Stride);
+            }
+            if (AmxTuning.Kind == 4)
+            {
+            Code.prefetcht1(__byte_ptr[NextOutputs]);
+            Code.prefetcht1(__byte_ptr[NextOutputs + 64]);
+            Code.add(NextOutputs, Stride);
+            }
         }
-
-        for (int line = 0; line < BlockBytes; line += 64)
-            Code.prefetcht0(__byte_ptr[Weights + (Ahead + line)]);
+        else if (prefetch == AmxPrefetch.Own)
+        {
+            for (int line = 0; line < BlockBytes; line += 64)
+                Code.prefetcht0(__byte_ptr[Weights + (Ahead + line)]);
+        }
     }
 }
+internal static class AmxTuning { public static readonly int Kind = int.Parse(Environment.GetEnvironmentVariable("AMX_Y") ?? "1"); }

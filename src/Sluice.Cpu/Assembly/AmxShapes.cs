@@ -26,17 +26,12 @@ internal unsafe struct AmxShapes
     private fixed byte _rows[16];
 
     /// <summary>For some rows (up to two tiles of them) and groups of columns that take four bytes of a row: pairs in BF16, fours in INT8.</summary>
-    public static AmxShapes Of(int rows, int groups) => Of(Math.Min(rows, TileRows), Math.Max(rows - TileRows, 0), groups);
-
-    /// <summary>For some rows of one tile, which any registers may have.</summary>
-    public static AmxShapes OfOne(int rows, int groups) => Of(rows, rows, groups);
-
-    private static AmxShapes Of(int rows, int moreRows, int groups)
+    public static AmxShapes Of(int rows, int groups)
     {
         AmxShapes shapes = new() { _palette = 1 };
         for (int half = 0; half < 2; half++)
         {
-            int height = half == 0 ? rows : moreRows;
+            int height = Math.Clamp(rows - (half * TileRows), 0, TileRows);
             if (height > 0)
             {
                 shapes.Set(RowTiles + half, height, 4 * groups);

@@ -17,8 +17,7 @@ internal sealed unsafe class AssembledKernels
     private readonly Lock _assembling = new();
     private readonly nint[] _bfloat16 = new nint[Heights];
     private readonly nint[] _e4m3 = new nint[Heights];
-    private readonly nint[] _amxInt8 = new nint[((int)DType.Other + 1) * Heights];
-    private readonly nint[] _amxBFloat16 = new nint[4];
+    private readonly nint[] _amxBFloat16 = new nint[2 * 3];
     private nint _amxConfiguration;
     private nint _amxRelease;
     private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
@@ -38,21 +37,12 @@ internal sealed unsafe class AssembledKernels
     public Tile BFloat16(int rows) =>
         new(Volatile.Read(ref _bfloat16[rows]) is not 0 and var known ? known : Assemble(ref _bfloat16[rows], new BFloat16Tile(rows)));
 
-    /// <summary>
-    /// The tile of BF16 weights for AMX, for up to <see cref="RowPacking.AmxTileRows"/> rows, between the next two. It may be one of several that share weights.
-    /// </summary>
-    public Tile AmxBFloat16(int rows, bool isShared)
+    /// <summary>The tile of BF16 weights for AMX, for up to <see cref="RowPacking.AmxTileRows"/> rows, between the next two.</summary>
+    public Tile AmxBFloat16(int rows, AmxPrefetch prefetch)
     {
         bool isTall = rows > AmxShapes.TileRows;
-        ref nint address = ref _amxBFloat16[(isTall ? 1 : 0) + (isShared ? 2 : 0)];
-        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new AmxBFloat16Tile(isTall, isShared)));
-    }
-
-    /// <summary>The tile of quantised weights for AMX, likewise.</summary>
-    public Tile AmxInt8(in QuantisedFormat format, int rows)
-    {
-        ref nint address = ref _amxInt8[((int)format.Type * Heights) + rows];
-        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new AmxInt8Tile(format, rows)));
+        ref nint address = ref _amxBFloat16[(isTall ? 1 : 0) + (2 * (int)prefetch)];
+        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new AmxBFloat16Tile(isTall, prefetch)));
     }
 
     /// <summary>Gives tile registers their shapes: comes before AMX's tiles, on the same thread.</summary>

@@ -11,12 +11,13 @@ namespace Sluice.Cpu.Assembly;
 /// a superblock: <c>sum -= products of m and the blocks' sums * dmin</c>, before its blocks. The row's factor comes last.
 /// </summary>
 /// <remarks>See <see cref="QuantisedFormat"/> and <see cref="RowPacking"/> for the layouts.</remarks>
-internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
+internal sealed class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
 {
     private const byte OrOfAnd = 0xF8;
     private const int Record = RowPacking.Int8RecordBytes;
 
     private AssemblerRegisterZMM[][] _sums = [];
+    private AssemblerRegisterZMM[] _weights = [];
     private AssemblerRegisterZMM[] _products = [];
     private AssemblerRegisterZMM[] _singles = [];
     private AssemblerRegisterZMM _first;
@@ -29,18 +30,12 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     private AssemblerRegisterZMM _shifted;
     private int _rowsAtOnce;
 
-    /// <summary>A block's weights, of four columns each.</summary>
-    protected AssemblerRegisterZMM[] Quads { get; private set; } = [];
-
-    /// <summary>Groups of columns of a block that have a factor each.</summary>
-    protected int Halves => format.Factors == FactorKind.ByHalves ? 2 : 1;
-
     protected override void Reserve()
     {
         // Rows in step with each other, since a row's products wait for one another. The longest kernel, Q6_K's, takes all 32 registers.
         _rowsAtOnce = Math.Min(rows, format.Factors == FactorKind.Single ? 6 : format.Factors == FactorKind.WithOffset ? 2 : 3);
         _sums = [.. Enumerable.Range(0, rows).Select(_ => Take(1))];
-        Quads = Take(8);
+        _weights = Take(8);
         _products = Take(_rowsAtOnce * Halves);
         _first = Take();
         if (format.Factors == FactorKind.ByHalves)
@@ -73,7 +68,6 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
         BeginSums(_sums);
         if (rows > 2)
             PrefetchOutputs();
-        Begin();
         Repeat(nameof(TileArguments.Blocks), () =>
         {
             if (format.Factors != FactorKind.Single)
@@ -89,63 +83,41 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
                 Code.vcvtph2ps(_singles[block], __ymmword_ptr[Weights + (32 * block)]);
             if (format.Factors == FactorKind.WithOffset)
                 SubtractOffsets();
-            AddBlocks();
+            for (int block = 0; block < QuantisedFormat.Blocks; block++)
+                Block(block);
             Code.add(Weights, format.SuperBytes);
             Code.add(Rows, QuantisedFormat.Blocks * rows * Record);
         });
-        Finish();
         MultiplyWithRowFactors();
         StoreSums(_sums);
     }
 
-    /// <summary>Before the first superblock, after sums are loaded.</summary>
-    protected virtual void Begin()
-    {
-    }
+    private int Halves => format.Factors == FactorKind.ByHalves ? 2 : 1;
 
-    /// <summary>After the last superblock, before sums are stored.</summary>
-    protected virtual void Finish()
+    private void Block(int block)
     {
-    }
-
-    /// <summary>The blocks of a superblock.</summary>
-    protected virtual void AddBlocks()
-    {
-        for (int block = 0; block < QuantisedFormat.Blocks; block++)
-        {
-            Prefetch(block);
-            LoadFactors(block);
-            LoadElements(block);
-            AddRows(block);
-        }
-    }
-
-    /// <summary>A block's products with all rows, multiplied with the weights' factors.</summary>
-    protected void AddRows(int block)
-    {
+        Prefetch(block);
+        LoadFactors(block);
+        LoadElements(block);
         for (int row = 0; row < rows; row += _rowsAtOnce)
             AddRows(block, row, Math.Min(_rowsAtOnce, rows - row));
     }
 
-    /// <summary>Adds products of a block to what they begin from, of <paramref name="count"/> registers of some rows, halves after one another.</summary>
-    protected virtual void AddProducts(AssemblerRegisterZMM[] products, int block, int firstRow, int count)
-    {
-        int quads = 8 / Halves;
-        for (int quad = 0; quad < quads; quad++)
-        {
-            for (int i = 0; i < count; i++)
-            {
-                int of = (i % Halves * quads) + quad;
-                Code.vpdpbusd(products[i], Quads[of], __dword_bcst[Rows + (RecordOf(block, firstRow + (i / Halves)) + (4 * of))]);
-            }
-        }
-    }
-
+    /// <summary>A block's products with some rows.</summary>
     private void AddRows(int block, int firstRow, int count)
     {
+        int quads = 8 / Halves;
         for (int i = 0; i < count * Halves; i++)
             Code.vpbroadcastd(_products[i], __dword_ptr[Rows + (RecordOf(block, firstRow + (i / Halves)) + RowPacking.Int8InitialAt + (4 * (i % Halves)))]);
-        AddProducts(_products, block, firstRow, count * Halves);
+        for (int quad = 0; quad < quads; quad++)
+        {
+            for (int i = 0; i < count * Halves; i++)
+            {
+                int of = (i % Halves * quads) + quad;
+                Code.vpdpbusd(_products[i], _weights[of], __dword_bcst[Rows + (RecordOf(block, firstRow + (i / Halves)) + (4 * of))]);
+            }
+        }
+
         for (int i = 0; i < count * Halves; i++)
             Code.vsubps(_products[i], _products[i], __dword_bcst[Rows + (RecordOf(block, firstRow + (i / Halves)) + RowPacking.Int8MagicAt)]);
         for (int i = 0; i < count * Halves; i++)
@@ -157,7 +129,7 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     {
         const int Pairs = QuantisedFormat.Blocks / 2;
         for (int pair = 0; pair < Pairs; pair++)
-            Code.vpmovzxbw(Quads[pair], __ymmword_ptr[Weights + (192 + (32 * pair))]);
+            Code.vpmovzxbw(_weights[pair], __ymmword_ptr[Weights + (192 + (32 * pair))]);
         for (int row = 0; row < rows; row += _rowsAtOnce)
         {
             int count = Math.Min(_rowsAtOnce, rows - row);
@@ -166,7 +138,7 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
             for (int pair = 0; pair < Pairs; pair++)
             {
                 for (int i = 0; i < count; i++)
-                    Code.vpdpwssd(_products[i], Quads[pair], __dword_bcst[Rows + (RecordOf(2 * pair, row + i) + RowPacking.Int8SharedAt)]);
+                    Code.vpdpwssd(_products[i], _weights[pair], __dword_bcst[Rows + (RecordOf(2 * pair, row + i) + RowPacking.Int8SharedAt)]);
             }
 
             for (int i = 0; i < count; i++)
@@ -189,10 +161,9 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
         Code.nop();
     }
 
-    protected int RecordOf(int block, int row) => ((block * rows) + row) * Record;
+    private int RecordOf(int block, int row) => ((block * rows) + row) * Record;
 
-    /// <summary>A block's factors, as float32.</summary>
-    protected void LoadFactors(int block)
+    private void LoadFactors(int block)
     {
         switch (format.Factors)
         {
@@ -218,23 +189,22 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
         }
     }
 
-    /// <summary>Unpacks a block into <see cref="Quads"/>.</summary>
-    protected void LoadElements(int block)
+    private void LoadElements(int block)
     {
         int low = format.FactorBytes + (block * format.LowBytes);
         if (format.LowBytes == 512)
         {
             for (int quad = 0; quad < 8; quad++)
-                Code.vmovups(Quads[quad], __zmmword_ptr[Weights + (low + (64 * quad))]);
+                Code.vmovups(_weights[quad], __zmmword_ptr[Weights + (low + (64 * quad))]);
             return;
         }
 
         for (int quad = 0; quad < 4; quad++)
         {
-            Code.vmovups(Quads[quad], __zmmword_ptr[Weights + (low + (64 * quad))]);
-            Code.vpsrlw(Quads[quad + 4], Quads[quad], 4);
-            Code.vpandd(Quads[quad + 4], Quads[quad + 4], _nibble);
-            Code.vpandd(Quads[quad], Quads[quad], _nibble);
+            Code.vmovups(_weights[quad], __zmmword_ptr[Weights + (low + (64 * quad))]);
+            Code.vpsrlw(_weights[quad + 4], _weights[quad], 4);
+            Code.vpandd(_weights[quad + 4], _weights[quad + 4], _nibble);
+            Code.vpandd(_weights[quad], _weights[quad], _nibble);
         }
 
         int high = format.FactorBytes + (QuantisedFormat.Blocks * format.LowBytes) + (block * format.HighBytes);
@@ -247,7 +217,7 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
                 Code.vpsllw(_shifted, _shifted, (byte)(4 - bit));
             else if (bit > 4)
                 Code.vpsrlw(_shifted, _shifted, (byte)(bit - 4));
-            Code.vpternlogd(Quads[quad], _shifted, _high, OrOfAnd);
+            Code.vpternlogd(_weights[quad], _shifted, _high, OrOfAnd);
         }
     }
 
@@ -256,7 +226,7 @@ internal class Int8Tile(QuantisedFormat format, int rows) : TileAssembler
     /// first level's few outstanding loads are the rows': 8 KiB ahead, into the second level. One or two rows are the hardware's
     /// own business almost; how they are helped best was found by trying, on Zen 4.
     /// </summary>
-    protected void Prefetch(int block)
+    private void Prefetch(int block)
     {
         bool few = rows <= 2;
         int lines = format.SuperBytes / 64;

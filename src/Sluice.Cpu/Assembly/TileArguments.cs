@@ -42,6 +42,9 @@ internal unsafe struct TileArguments
     /// <summary>Weights that will be needed next, for tiles of AMX that share theirs.</summary>
     public byte* Next;
 
+    /// <summary>The outputs that will be needed next, likewise.</summary>
+    public float* NextOutputs;
+
     /// <summary>Shapes of tile registers, for AMX.</summary>
     public AmxShapes Shapes;
 

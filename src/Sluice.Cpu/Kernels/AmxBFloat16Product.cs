@@ -59,7 +59,7 @@ internal sealed unsafe class AmxBFloat16Product(AssembledKernels kernels) : Pane
     private void MultiplyBlock(
         PanelMatrix w, int panel, int column, in RowGroup x, int first, int rows, int height, float* y, nint stride, TileArguments* arguments)
     {
-        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, isShared: rows > height);
+        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, rows > height ? AmxPrefetch.Next : AmxPrefetch.Own);
         arguments->Weights = w.Data + (panel * w.PanelBytes) + (column * (2L * PanelMatrix.PanelOutputs));
         arguments->Next = arguments->Weights + w.PanelBytes;
         arguments->Resumes = column;
@@ -67,6 +67,7 @@ internal sealed unsafe class AmxBFloat16Product(AssembledKernels kernels) : Pane
         {
             arguments->Rows = x.Packed + (row * x.RowBytes) + (column / RowPacking.BlockColumns * arguments->RowsStep);
             arguments->Outputs = y + (row * stride);
+            arguments->NextOutputs = row + height < first + rows ? arguments->Outputs + (height * stride) : y + (first * stride) + PanelMatrix.PanelOutputs;
             tile.Run(arguments);
             arguments->Next += arguments->Blocks * AmxBFloat16Tile.SharedBytes;
         }

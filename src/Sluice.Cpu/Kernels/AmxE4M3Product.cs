@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Simd;
 using Sluice.Cpu.Weights;
@@ -13,7 +14,8 @@ namespace Sluice.Cpu.Kernels;
 internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelProduct
 {
     private const int BlockColumns = 128;
-    private const int BlockPairs = BlockColumns / 2;
+    private const int DecodedBytes = BlockColumns * PanelMatrix.PanelOutputs * sizeof(ushort);
+    private const int SumsBytes = RowPacking.AmxTileRows * PanelMatrix.PanelOutputs * sizeof(float);
 
     /// <summary>Rows whose outputs of a panel fit the first level, and they themselves the second.</summary>
     private const int StretchRows = 8 * RowPacking.AmxTileRows;
@@ -35,43 +37,44 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
         kernels.AmxRelease.Run(&arguments);
     }
 
+    /// <summary>Some rows, in tiles of the same height. A block is decoded before the one ahead of it is multiplied: tiles wait for what has just been stored.</summary>
     [SkipLocalsInit]
     private void MultiplyRows(
         PanelMatrix w, int firstPanel, int panels, in RowGroup x, int first, int rows, float* y, nint stride, TileArguments* arguments)
     {
-        const int WeightsBytes = BlockPairs * 2 * PanelMatrix.PanelOutputs * sizeof(ushort);
-        const int SumsBytes = RowPacking.AmxTileRows * PanelMatrix.PanelOutputs * sizeof(float);
-        byte* memory = stackalloc byte[WeightsBytes + SumsBytes + Vector512<byte>.Count];
+        byte* memory = stackalloc byte[(2 * DecodedBytes) + SumsBytes + Vector512<byte>.Count];
         memory = (byte*)(((nuint)memory + (nuint)Vector512<byte>.Count - 1) & ~(nuint)(Vector512<byte>.Count - 1));
-        float* sums = (float*)(memory + WeightsBytes);
+        float* sums = (float*)(memory + (2 * DecodedBytes));
         int height = Math.Min(rows, RowPacking.AmxTileRows);
-        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, isShared: true);
+        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, AmxPrefetch.None);
         arguments->RowsStep = height * RowPacking.BFloat16RecordBytes;
-        arguments->Weights = memory;
         arguments->Outputs = sums;
         kernels.ConfigureAmx(arguments, AmxShapes.Of(height, RowPacking.BFloat16BlockPairs));
-        for (int panel = firstPanel; panel < firstPanel + panels; panel++, y += PanelMatrix.PanelOutputs)
+        int blocks = (w.Columns + BlockColumns - 1) / BlockColumns;
+        int decoded = 0;
+        for (int item = 0; item < panels * blocks; item++)
         {
-            for (int column = 0; column < w.Columns; column += BlockColumns)
+            for (; decoded < Math.Min(item + 2, panels * blocks); decoded++)
+                Decode(w, firstPanel + (decoded / blocks), decoded % blocks * BlockColumns, memory + (decoded % 2 * DecodedBytes));
+            (int panel, int block) = Math.DivRem(item, blocks);
+            int column = block * BlockColumns;
+            float* scales = w.Scales + ((firstPanel + panel) * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs);
+            float* to = y + (panel * PanelMatrix.PanelOutputs);
+            arguments->Weights = memory + (item % 2 * DecodedBytes);
+            arguments->Blocks = Math.Min(BlockColumns, w.Columns - column) / RowPacking.BlockColumns;
+            for (int row = first; row < first + rows; row += height)
             {
-                int columns = Math.Min(BlockColumns, w.Columns - column);
-                byte* weights = w.Data + (panel * w.PanelBytes) + (column * (long)PanelMatrix.PanelOutputs);
-                float* scales = w.Scales + (panel * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs);
-                E4M3.ToBFloat16Pairs(weights, columns / 2, memory);
-                arguments->Blocks = columns / RowPacking.BlockColumns;
-                arguments->Next = weights + (columns * PanelMatrix.PanelOutputs);
-                for (int row = first; row < first + rows; row += height)
-                {
-                    arguments->Rows = x.Packed + (row * x.RowBytes) + (column / RowPacking.BlockColumns * arguments->RowsStep);
-                    tile.Run(arguments);
-                    arguments->Next += arguments->Blocks * AmxBFloat16Tile.SharedBytes;
-                    AddScaled(sums, scales, height, column > 0, y + (row * stride), stride);
-                }
+                arguments->Rows = x.Packed + (row * x.RowBytes) + (column / RowPacking.BlockColumns * arguments->RowsStep);
+                tile.Run(arguments);
+                AddScaled(sums, scales, height, column > 0, to + (row * stride), stride);
             }
         }
     }
 
-    /// <summary><c>y = sums * scales (+ y)</c>, [rows, 32].</summary>
+    private static void Decode(PanelMatrix w, int panel, int column, byte* to) => E4M3.ToBFloat16Pairs(
+        w.Data + (panel * w.PanelBytes) + (column * (long)PanelMatrix.PanelOutputs), Math.Min(BlockColumns, w.Columns - column) / 2, to);
+
+    /// <summary><c>y = sums * scales (+ y)</c>, [rows, 32]. What begins with zero fetches the outputs of the next panel, which stores would wait for.</summary>
     [MethodImpl(Jit.Kernel)]
     private static void AddScaled(float* sums, float* scales, int rows, bool resumes, float* y, nint stride)
     {
@@ -82,6 +85,8 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
             {
                 (Vector512.Load(sums) * low).Store(y);
                 (Vector512.Load(sums + 16) * high).Store(y + 16);
+                Sse.Prefetch0(y + 32);
+                Sse.Prefetch0(y + 48);
             }
 
             return;

@@ -129,12 +129,12 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         {
             QuantisedFormat format = QuantisedFormat.Of(type);
             _quantised[(int)type] = features.HasFlag(CpuFeatures.Avx512Vnni)
-                ? new Int8Product(assembled!, format, features.HasFlag(CpuFeatures.AmxInt8))
+                ? new Int8Product(assembled!, format)
                 : new PortableInt8Product<T>(format);
         }
 
         Name = name
-            + ((features & CpuFeatures.Amx) != 0 ? " AMX" : "")
+            + (features.HasFlag(CpuFeatures.AmxBFloat16) ? " AMX" : "")
             + (features.HasFlag(CpuFeatures.Avx512BFloat16) ? " BF16" : "")
             + (features.HasFlag(CpuFeatures.Avx512Vnni) ? " VNNI" : "");
     }

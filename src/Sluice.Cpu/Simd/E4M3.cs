@@ -59,7 +59,7 @@ internal static unsafe class E4M3
         for (int pair = 0; pair < pairs; pair++, weights += 64, to += 128)
         {
             // As far ahead as one thread's memory needs.
-            Sse.Prefetch0(weights + 2048);
+            Sse.Prefetch0(weights + 3072);
             (Vector512<byte> lower, Vector512<byte> upper) = Decode(Vector512.Load(weights), tables);
 
             // Words of outputs j (lower) and 16 + j (upper) of the first column, then of the second.
