@@ -11,7 +11,7 @@ namespace Sluice.Cpu;
 /// <param name="Threads">Threads that were measured together.</param>
 /// <param name="ReadBytesPerSecond">Reading memory that no cache holds, in huge pages where there are any.</param>
 /// <param name="MultiplyAddsPerSecond">Float32 multiply-adds, each counted once, in registers alone.</param>
-/// <param name="BFloat16MultiplyAddsPerSecond">The same in BF16 with float32 sums; 0 where there are no instructions for it, or they are disabled.</param>
+/// <param name="BFloat16MultiplyAddsPerSecond">The same in BF16 with float32 sums, by AMX where it may be used; 0 where there are no instructions for it, or they are disabled.</param>
 /// <param name="Int8MultiplyAddsPerSecond">The same in INT8 with int32 sums, likewise.</param>
 public sealed record MachineLimits(
     int Threads, double ReadBytesPerSecond, double MultiplyAddsPerSecond, double BFloat16MultiplyAddsPerSecond, double Int8MultiplyAddsPerSecond)

@@ -1,11 +1,14 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
 using Sluice.Cpu.Memory;
 using Sluice.Cpu.Simd;
+using Sluice.Cpu.Weights;
+using Sluice.Memory;
 using Sluice.Tests.Operations;
 
 namespace Sluice.Cpu.Tests;
@@ -235,6 +238,44 @@ public sealed class FastProductTests
 
             OperationTests.AssertSame(expected, found, $"{columns} columns");
         }
+
+        RandomMatrix scaled = new(random, DType.F8E4M3, Outputs, 736, 128);
+        float[] values = Rig.Normal(random, Rows * 736);
+        float[] all = Linear(backend, backend.LoadMatrix(MatrixUse.Linear, scaled), values, Rows);
+        float[] inBlocks = [.. Enumerable.Range(0, Rows).SelectMany(row =>
+        {
+            double[] rounded = Rounded(values.AsSpan(row * 736, 736), DType.BF16);
+            return Enumerable.Range(0, Outputs).Select(output => InBlocksOfTiles(scaled, output, rounded));
+        })];
+        OperationTests.AssertSame(inBlocks, all, "E4M3");
+    }
+
+    /// <summary>Where there is no AMX too: one row does without, but must have the bits of rows that do not.</summary>
+    [Fact]
+    public unsafe void A_row_of_E4M3_alone_sums_as_tiles_of_AMX_do()
+    {
+        Assert.SkipUnless(CpuFeatureDetection.Detect().HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported, "this processor has no BF16 instructions");
+        const int Outputs = 70;
+        Random random = new(11);
+        using CpuBackend backend = new(new CpuOptions { Threads = 1 });
+        using Arena arena = new("rows and outputs");
+        AmxE4M3Product product = new(AssembledKernels.Shared!);
+        foreach ((int columns, int scaleBlock) in new[] { (32, 128), (128, 128), (736, 128), (1024, 256), (480, 0) })
+        {
+            RandomMatrix weights = new(random, DType.F8E4M3, Outputs, columns, scaleBlock);
+            PanelMatrix matrix = ((CpuMatrix)backend.LoadMatrix(MatrixUse.Linear, weights)).Parts[0];
+            Assert.True(AmxE4M3Product.Takes(matrix));
+            float[] x = Rig.Normal(random, columns);
+            byte* packed = arena.Allocate(columns * sizeof(ushort));
+            fixed (float* from = x)
+                RowRounding.PackBFloat16(from, columns, packed, RowPacking.BFloat16RecordBytes);
+            int stride = matrix.Panels * PanelMatrix.PanelOutputs;
+            float* y = (float*)arena.Allocate(stride * sizeof(float));
+            product.Multiply(matrix, 0, matrix.Panels, new RowGroup(null, packed, columns * sizeof(ushort), 1), y, stride);
+            double[] rounded = Rounded(x, DType.BF16);
+            float[] expected = [.. Enumerable.Range(0, Outputs).Select(output => InBlocksOfTiles(weights, output, rounded))];
+            OperationTests.AssertSame(expected, new Span<float>(y, Outputs).ToArray(), $"{columns} columns");
+        }
     }
 
     [Fact]
@@ -332,7 +373,7 @@ public sealed class FastProductTests
     /// <summary>
     /// A sum as <c>tdpbf16ps</c> adds it up: of each 32 columns the even ones and the odd ones for themselves, then both together, then that to the sum.
     /// </summary>
-    private static float InOrderOfTiles(double[] weights, double[] x)
+    private static float InOrderOfTiles(ReadOnlySpan<double> weights, ReadOnlySpan<double> x)
     {
         float sum = 0;
         for (int block = 0; block < x.Length; block += RowPacking.BlockColumns)
@@ -346,6 +387,26 @@ public sealed class FastProductTests
             }
 
             sum += even + odd;
+        }
+
+        return sum;
+    }
+
+    /// <summary>The same for E4M3: of each 128 columns, then multiplied with their scale and added.</summary>
+    private static float InBlocksOfTiles(MatrixSource weights, int output, ReadOnlySpan<double> x)
+    {
+        float[] values = new float[weights.Columns];
+        StoredNumbers.Decode(weights.Type, weights.Row(output, new byte[weights.RowBytes]), values);
+        double[] decoded = [.. values];
+        float[] scales = weights.ScaleBlock == 0 ? [1] : new float[(weights.Columns + weights.ScaleBlock - 1) / weights.ScaleBlock];
+        if (weights.ScaleBlock > 0)
+            weights.RowScales(output, scales);
+        float sum = 0;
+        for (int column = 0; column < weights.Columns; column += 128)
+        {
+            int count = Math.Min(128, weights.Columns - column);
+            float scale = scales[weights.ScaleBlock == 0 ? 0 : column / weights.ScaleBlock];
+            sum = MathF.FusedMultiplyAdd(InOrderOfTiles(decoded.AsSpan(column, count), x.Slice(column, count)), scale, sum);
         }
 
         return sum;

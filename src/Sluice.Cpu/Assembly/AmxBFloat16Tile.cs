@@ -27,9 +27,6 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
     // The outputs are not needed until the end.
     private static AssemblerRegister64 Next => Outputs;
 
-    // Linux alone has tiles, and lets a function have this register.
-    private static AssemblerRegister64 NextOutputs => rsi;
-
     protected override void Reserve()
     {
         // No vectors: tiles are all.
@@ -41,16 +38,7 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
         if (prefetch == AmxPrefetch.Next)
         {
             Code.mov(Next, __qword_ptr[Arguments + Field(nameof(TileArguments.Next))]);
-            Code.mov(NextOutputs, __qword_ptr[Arguments + Field(nameof(TileArguments.NextOutputs))]);
-            if (AmxTuning.Kind is 2 or 3)
-            {
-                for (int r = 0; r < 32; r++)
-                {
-                    if (AmxTuning.Kind == 2) { Code.prefetchw(__byte_ptr[NextOutputs]); Code.prefetchw(__byte_ptr[NextOutputs + 64]); }
-                    else { Code.prefetcht1(__byte_ptr[NextOutputs]); Code.prefetcht1(__byte_ptr[NextOutputs + 64]); }
-                    Code.add(NextOutputs, Stride);
-                }
-            }
+            PrefetchOutputs();
         }
 
         // Rows of weights are twice as far from each other.
@@ -116,18 +104,6 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
             for (int line = 0; line < SharedBytes; line += 64)
                 Code.prefetcht1(__byte_ptr[Next + line]);
             Code.add(Next, SharedBytes);
-            if (AmxTuning.Kind == 1)
-            {
-            Code.prefetchw(__byte_ptr[NextOutputs]);
-            Code.prefetchw(__byte_ptr[NextOutputs + 64]);
-            Code.add(NextOutputs, Stride);
-            }
-            if (AmxTuning.Kind == 4)
-            {
-            Code.prefetcht1(__byte_ptr[NextOutputs]);
-            Code.prefetcht1(__byte_ptr[NextOutputs + 64]);
-            Code.add(NextOutputs, Stride);
-            }
         }
         else if (prefetch == AmxPrefetch.Own)
         {
@@ -135,5 +111,15 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
                 Code.prefetcht0(__byte_ptr[Weights + (Ahead + line)]);
         }
     }
+
+    private void PrefetchOutputs()
+    {
+        Code.mov(Scratch, __qword_ptr[Arguments + Field(nameof(TileArguments.NextOutputs))]);
+        for (int row = 0; row < RowPacking.AmxTileRows; row++)
+        {
+            Code.prefetcht1(__byte_ptr[Scratch]);
+            Code.prefetcht1(__byte_ptr[Scratch + 64]);
+            Code.add(Scratch, Stride);
+        }
+    }
 }
-internal static class AmxTuning { public static readonly int Kind = int.Parse(Environment.GetEnvironmentVariable("AMX_Y") ?? "1"); }

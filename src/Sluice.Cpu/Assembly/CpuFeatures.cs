@@ -18,7 +18,7 @@ internal enum CpuFeatures
     /// <summary><c>tdpbf16ps</c> on tiles, which the system lets this process use.</summary>
     AmxBFloat16 = 4,
 
-    /// <summary><c>tdpbssd</c> and its like, likewise.</summary>
+    /// <summary><c>tdpbssd</c> and its like, likewise: measured, but no kernel gains by it.</summary>
     AmxInt8 = 8,
 
     Amx = AmxBFloat16 | AmxInt8,

@@ -10,7 +10,7 @@ internal static class RowPacking
     /// <summary>Most rows of a tile.</summary>
     public const int TileRows = 12;
 
-    /// <summary>Most rows of a tile for AMX, which takes any less at its leisure: all tiles but the last have so many.</summary>
+    /// <summary>Rows of a tile for AMX; a group's last may have fewer.</summary>
     public const int AmxTileRows = 32;
 
     /// <summary>A group may be cut after every so many rows without changing its tiles.</summary>

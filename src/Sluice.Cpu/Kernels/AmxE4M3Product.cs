@@ -9,7 +9,7 @@ namespace Sluice.Cpu.Kernels;
 
 /// <summary>
 /// E4M3 weights times rows rounded to BF16, in AMX's tiles: 128 columns of a panel become BF16, exactly, meet the rows, and the sums are multiplied with their
-/// scales and added to the outputs.
+/// scales and added to the outputs. One row alone does the same in vectors, with the same bits.
 /// </summary>
 internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelProduct
 {
@@ -28,13 +28,37 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
 
     public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
     {
-        TileArguments arguments = new() { OutputStride = PanelMatrix.PanelOutputs * sizeof(float) };
         int whole = x.Count / RowPacking.AmxTileRows * RowPacking.AmxTileRows;
+        if (x.Count - whole == 1)
+            MultiplyOne(w, firstPanel, panels, x.Packed + (whole * x.RowBytes), y + (whole * stride));
+        int tiled = x.Count - whole == 1 ? whole : x.Count;
+        if (tiled == 0)
+            return;
+        TileArguments arguments = new() { OutputStride = PanelMatrix.PanelOutputs * sizeof(float) };
         for (int first = 0; first < whole; first += StretchRows)
             MultiplyRows(w, firstPanel, panels, x, first, Math.Min(StretchRows, whole - first), y, stride, &arguments);
-        if (whole < x.Count)
-            MultiplyRows(w, firstPanel, panels, x, whole, x.Count - whole, y, stride, &arguments);
+        if (whole < tiled)
+            MultiplyRows(w, firstPanel, panels, x, whole, tiled - whole, y, stride, &arguments);
         kernels.AmxRelease.Run(&arguments);
+    }
+
+    private void MultiplyOne(PanelMatrix w, int firstPanel, int panels, byte* x, float* y)
+    {
+        E4M3Tables tables = E4M3Tables.Load();
+        TileArguments arguments = new() { Tables = &tables };
+        for (int panel = 0; panel < panels; panel++)
+        {
+            for (int column = 0; column < w.Columns; column += BlockColumns)
+            {
+                arguments.Weights = WeightsOf(w, firstPanel + panel, column);
+                arguments.Scales = ScalesOf(w, firstPanel + panel, column);
+                arguments.Rows = x + (column * sizeof(ushort));
+                arguments.Outputs = y + (panel * PanelMatrix.PanelOutputs);
+                arguments.Blocks = Math.Min(BlockColumns, w.Columns - column) / RowPacking.BlockColumns;
+                arguments.Resumes = column;
+                kernels.AmxOrderE4M3.Run(&arguments);
+            }
+        }
     }
 
     /// <summary>Some rows, in tiles of the same height. A block is decoded before the one ahead of it is multiplied: tiles wait for what has just been stored.</summary>
@@ -58,7 +82,7 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
                 Decode(w, firstPanel + (decoded / blocks), decoded % blocks * BlockColumns, memory + (decoded % 2 * DecodedBytes));
             (int panel, int block) = Math.DivRem(item, blocks);
             int column = block * BlockColumns;
-            float* scales = w.Scales + ((firstPanel + panel) * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs);
+            float* scales = ScalesOf(w, firstPanel + panel, column);
             float* to = y + (panel * PanelMatrix.PanelOutputs);
             arguments->Weights = memory + (item % 2 * DecodedBytes);
             arguments->Blocks = Math.Min(BlockColumns, w.Columns - column) / RowPacking.BlockColumns;
@@ -71,8 +95,14 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
         }
     }
 
-    private static void Decode(PanelMatrix w, int panel, int column, byte* to) => E4M3.ToBFloat16Pairs(
-        w.Data + (panel * w.PanelBytes) + (column * (long)PanelMatrix.PanelOutputs), Math.Min(BlockColumns, w.Columns - column) / 2, to);
+    private static void Decode(PanelMatrix w, int panel, int column, byte* to) =>
+        E4M3.ToBFloat16Pairs(WeightsOf(w, panel, column), Math.Min(BlockColumns, w.Columns - column) / 2, to);
+
+    private static byte* WeightsOf(PanelMatrix w, int panel, int column) =>
+        w.Data + (panel * w.PanelBytes) + (column * (long)PanelMatrix.PanelOutputs);
+
+    private static float* ScalesOf(PanelMatrix w, int panel, int column) =>
+        w.Scales + (panel * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs);
 
     /// <summary><c>y = sums * scales (+ y)</c>, [rows, 32]. What begins with zero fetches the outputs of the next panel, which stores would wait for.</summary>
     [MethodImpl(Jit.Kernel)]
@@ -83,8 +113,8 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
         {
             for (int row = 0; row < rows; row++, sums += PanelMatrix.PanelOutputs, y += stride)
             {
-                (Vector512.Load(sums) * low).Store(y);
-                (Vector512.Load(sums + 16) * high).Store(y + 16);
+                Vector512.FusedMultiplyAdd(Vector512.Load(sums), low, Vector512<float>.Zero).Store(y);
+                Vector512.FusedMultiplyAdd(Vector512.Load(sums + 16), high, Vector512<float>.Zero).Store(y + 16);
                 Sse.Prefetch0(y + 32);
                 Sse.Prefetch0(y + 48);
             }

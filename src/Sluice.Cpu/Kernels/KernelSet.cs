@@ -122,9 +122,12 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
             : new PanelProduct<T, BF16Format>(form);
         _e4m3 = new PanelProduct<T, E4M3Format>(form);
         if (features.HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported)
+        {
             _assembledE4M3 = new E4M3Product(assembled!);
-        if (features.HasFlag(CpuFeatures.AmxBFloat16))
-            _amxE4M3 = new AmxE4M3Product(assembled!);
+            if (features.HasFlag(CpuFeatures.AmxBFloat16))
+                _amxE4M3 = new AmxE4M3Product(assembled!);
+        }
+
         foreach (DType type in (DType[])[DType.Q8_0, DType.Q4_0, DType.Q4_K, DType.Q5_K, DType.Q6_K])
         {
             QuantisedFormat format = QuantisedFormat.Of(type);
