@@ -80,7 +80,7 @@ public sealed class InstructionSetTests
         if (Vector128.IsHardwareAccelerated)
         {
             using CpuBackend backend = new(new CpuOptions { Threads = 2 });
-            Assert.Equal($"cpu ({KernelSet.Best(ActivationPrecision.Fast)!.Name}, 2 threads)", backend.Name);
+            Assert.Equal($"cpu ({KernelSet.Required(ActivationPrecision.Fast).Name}, 2 threads)", backend.Name);
             return;
         }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Sluice.Core;
 using Sluice.Cpu.Weights;
 using Sluice.Memory;
@@ -23,7 +24,13 @@ internal sealed unsafe class AssembledKernels
     private nint _amxConfiguration;
     private nint _amxRelease;
 
-    private AssembledKernels(CpuFeatures features) => Features = features;
+    private readonly Lazy<CpuFeatures> _worthwhile;
+
+    private AssembledKernels(CpuFeatures features)
+    {
+        Features = features;
+        _worthwhile = new Lazy<CpuFeatures>(() => WorthwhileOf(features));
+    }
 
     /// <summary>Those of this processor; null where it has none of the instructions, they are disabled, or memory cannot be made executable.</summary>
     public static AssembledKernels? Shared => Process.Value.Kernels;
@@ -33,6 +40,12 @@ internal sealed unsafe class AssembledKernels
 
     /// <summary>The instructions there are.</summary>
     public CpuFeatures Features { get; }
+
+    /// <summary>
+    /// Those of them that are faster than the kernels they stand in for. An Intel core does half as many multiply-adds in <c>vdpbf16ps</c> as in float32, a
+    /// Zen 4 core twice as many, so that a moment tells them apart; results are the same.
+    /// </summary>
+    public CpuFeatures Worthwhile => _worthwhile.Value;
 
     /// <summary>The tile of BF16 weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
     public Tile BFloat16(int rows) =>
@@ -74,6 +87,31 @@ internal sealed unsafe class AssembledKernels
 
     /// <summary>A loop that does nothing but one of the instructions, for measuring what they can do at best.</summary>
     public static Tile Peak(CpuFeatures feature) => new((nint)ExecutableMemory.Load(new PeakLoop(feature).Assemble()));
+
+    // AMX is faster than both, and what it leaves to vectors wants these.
+    private static CpuFeatures WorthwhileOf(CpuFeatures features)
+    {
+        const int Runs = 8;
+        if (!features.HasFlag(CpuFeatures.Avx512BFloat16) || features.HasFlag(CpuFeatures.AmxBFloat16))
+            return features;
+        (Tile bfloat16, Tile float32) = (Peak(CpuFeatures.Avx512BFloat16), Peak(CpuFeatures.None));
+        (double assembled, double managed) = (0, 0);
+        for (int run = 0; run < Runs; run++)
+        {
+            assembled = Math.Max(assembled, Rate(bfloat16, CpuFeatures.Avx512BFloat16));
+            managed = Math.Max(managed, Rate(float32, CpuFeatures.None));
+        }
+
+        return assembled > managed ? features : features & ~CpuFeatures.Avx512BFloat16;
+    }
+
+    private static double Rate(Tile loop, CpuFeatures feature)
+    {
+        TileArguments arguments = new() { Blocks = 1000 };
+        long start = Stopwatch.GetTimestamp();
+        loop.Run(&arguments);
+        return PeakLoop.MultiplyAddsOf(feature) / Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
 
     private static (AssembledKernels?, string?) Create()
     {

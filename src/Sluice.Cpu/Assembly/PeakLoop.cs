@@ -3,7 +3,7 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Sluice.Cpu.Assembly;
 
-/// <summary>One instruction in independent chains, from registers alone: the most this processor does.</summary>
+/// <summary>One instruction in independent chains, from registers alone: the most this processor does. Without a feature it is float32's <c>vfmadd231ps</c>.</summary>
 internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
 {
     private const int Chains = 24;
@@ -19,6 +19,7 @@ internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
     /// <summary>Multiply-adds of one of <see cref="TileArguments.Blocks"/>.</summary>
     public static double MultiplyAddsOf(CpuFeatures feature) => feature switch
     {
+        CpuFeatures.None => Chains * 16,
         CpuFeatures.Avx512BFloat16 => Chains * 32,
         CpuFeatures.Avx512Vnni => Chains * 64,
         CpuFeatures.AmxBFloat16 => TileSums.Length * TileProduct * 32,
@@ -48,7 +49,9 @@ internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
         {
             foreach (AssemblerRegisterZMM sum in _sums)
             {
-                if (feature == CpuFeatures.Avx512BFloat16)
+                if (feature == CpuFeatures.None)
+                    Code.vfmadd231ps(sum, _factor, _factor);
+                else if (feature == CpuFeatures.Avx512BFloat16)
                     Code.vdpbf16ps(sum, _factor, _factor);
                 else
                     Code.vpdpbusd(sum, _factor, _factor);
