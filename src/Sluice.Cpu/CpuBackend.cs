@@ -15,7 +15,7 @@ namespace Sluice.Cpu;
 /// <summary>
 /// The processor's SIMD units: activations in float32, rounded for products (<see cref="ActivationPrecision"/>), weights packed once at load. A row's result is bitwise the same whatever
 /// else is in its batch, however its prompt is cut into chunks, and on however many threads; it is also the same with AVX2, AVX-512 and
-/// NEON.
+/// NEON, but not with AMX.
 /// </summary>
 public sealed class CpuBackend : IBackend
 {

@@ -10,7 +10,8 @@ public enum ActivationPrecision
 {
     /// <summary>
     /// Whatever this processor multiplies fastest with the weights' type: rounded to BF16 for weights in BF16 and FP8, to INT8 with a
-    /// factor for every 32 columns for quantised weights. The same on every processor, to the bit.
+    /// factor for every 32 columns for quantised weights. The same on every processor, to the bit, but that those with AMX sum products of BF16 and FP8 weights in
+    /// another order.
     /// </summary>
     Fast,
 

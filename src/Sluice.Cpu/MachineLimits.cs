@@ -11,7 +11,7 @@ namespace Sluice.Cpu;
 /// <param name="Threads">Threads that were measured together.</param>
 /// <param name="ReadBytesPerSecond">Reading memory that no cache holds, in huge pages where there are any.</param>
 /// <param name="MultiplyAddsPerSecond">Float32 multiply-adds, each counted once, in registers alone.</param>
-/// <param name="BFloat16MultiplyAddsPerSecond">The same in BF16 with float32 sums; 0 where there are no instructions for it, or they are disabled.</param>
+/// <param name="BFloat16MultiplyAddsPerSecond">The same in BF16 with float32 sums, by AMX where it may be used; 0 where there are no instructions for it, or they are disabled.</param>
 /// <param name="Int8MultiplyAddsPerSecond">The same in INT8 with int32 sums, likewise.</param>
 public sealed record MachineLimits(
     int Threads, double ReadBytesPerSecond, double MultiplyAddsPerSecond, double BFloat16MultiplyAddsPerSecond, double Int8MultiplyAddsPerSecond)
@@ -33,7 +33,8 @@ public sealed record MachineLimits(
         TimeSpan part = (duration ?? TimeSpan.FromSeconds(1)) / 4;
         return new MachineLimits(
             pool.Threads, ReadRate(pool, kernels, part), MultiplyAddRate(pool, kernels, part),
-            AssembledRate(pool, CpuFeatures.Avx512BFloat16, part), AssembledRate(pool, CpuFeatures.Avx512Vnni, part));
+            AssembledRate(pool, CpuFeatures.AmxBFloat16, CpuFeatures.Avx512BFloat16, part),
+            AssembledRate(pool, CpuFeatures.AmxInt8, CpuFeatures.Avx512Vnni, part));
     }
 
     private static unsafe double ReadRate(WorkerPool pool, KernelSet kernels, TimeSpan duration)
@@ -51,9 +52,11 @@ public sealed record MachineLimits(
         return items * kernels.MultiplyAdds(Rounds, out _) / Shortest(pool, new MultiplyAddWork(kernels), items, duration);
     }
 
-    private static double AssembledRate(WorkerPool pool, CpuFeatures feature, TimeSpan duration)
+    private static double AssembledRate(WorkerPool pool, CpuFeatures best, CpuFeatures next, TimeSpan duration)
     {
-        if (AssembledKernels.Shared is not { } kernels || !kernels.Features.HasFlag(feature))
+        CpuFeatures features = AssembledKernels.Shared?.Features ?? CpuFeatures.None;
+        CpuFeatures feature = features.HasFlag(best) ? best : next;
+        if (!features.HasFlag(feature))
             return 0;
         int items = 16 * pool.Threads;
         return items * Rounds * PeakLoop.MultiplyAddsOf(feature) / Shortest(pool, new AssembledWork(AssembledKernels.Peak(feature)), items, duration);
@@ -84,7 +87,7 @@ public sealed record MachineLimits(
     {
         public override void Execute(int item, int thread)
         {
-            TileArguments arguments = new() { Blocks = Rounds };
+            TileArguments arguments = new() { Blocks = Rounds, Shapes = AmxShapes.Of(RowPacking.AmxTileRows, AmxShapes.TileRows) };
             loop.Run(&arguments);
         }
     }

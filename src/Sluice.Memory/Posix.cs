@@ -43,6 +43,10 @@ internal static unsafe partial class Posix
     [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
     internal static partial int SetAffinity(int thread, nuint bytes, ulong* mask);
 
+    /// <summary>A system call that the C library has no function for: numbers are the processor's.</summary>
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    internal static partial nint SystemCall(nint number, nint first, nint second);
+
     [LibraryImport("libc", EntryPoint = "gettid")]
     internal static partial int ThreadId();
 

@@ -3,6 +3,7 @@ using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Kernels;
+using Sluice.Cpu.Memory;
 using Sluice.Cpu.Simd;
 using Sluice.Tests.Operations;
 
@@ -10,7 +11,8 @@ namespace Sluice.Cpu.Tests;
 
 /// <summary>
 /// Products that round activations: against float64 products of the same rounded activations with weights as
-/// <see cref="StoredNumbers"/> decodes them, and the same bits with assembled instructions, AVX-512, AVX2 and 128 bits, alone and in any batch.
+/// <see cref="StoredNumbers"/> decodes them, and the same bits with assembled instructions, AVX-512, AVX2 and 128 bits, alone and in any batch. AMX sums
+/// BF16 products in an order of its own: there bits are the same alone and in any batch, and those of its arithmetic.
 /// </summary>
 public sealed class FastProductTests
 {
@@ -30,19 +32,20 @@ public sealed class FastProductTests
             MatrixSource weights = type.IsBlocked()
                 ? RandomBlocks.Of(random, type, outputs, columns)
                 : new RandomMatrix(random, type, outputs, columns, type == DType.F8E4M3 ? 128 : 0);
-            const int Rows = 27;
+            const int Rows = 67;
             float[] x = Rig.Normal(random, Rows * columns);
             double[] expected = Expected(weights, x, Rows);
-            float[]? first = null;
+            float[]?[] firsts = new float[2][];
             foreach ((KernelSet kernels, int threads) in Ways())
             {
                 using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
                 Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, weights);
+                ref float[]? first = ref firsts[kernels.ProductOf(((CpuMatrix)matrix).Parts[0]).Form == RowForm.BFloat16Amx ? 1 : 0];
                 string what = $"{type}, {outputs} x {columns}, {kernels.Name}";
                 float[] found = Linear(backend, matrix, x, Rows);
                 AssertClose(expected, found, type is DType.Q2_K or DType.IQ4_XS ? 3e-3 : 3e-6, what);
                 OperationTests.AssertSame(first ??= found, found, what);
-                foreach (int rows in new[] { 1, 2, 3, 7, 11, 12, 13, 25 })
+                foreach (int rows in new[] { 1, 2, 3, 7, 11, 12, 13, 16, 17, 25, 32, 33, 48 })
                     OperationTests.AssertSame(found[..(rows * outputs)], Linear(backend, matrix, x[..(rows * columns)], rows), $"{what}, {rows} rows");
             }
         }
@@ -180,6 +183,7 @@ public sealed class FastProductTests
     {
         Assert.Equal(CpuFeatures.Avx512BFloat16, CpuFeatureDetection.Disabled("avx512bf16,sse9"));
         Assert.Equal(CpuFeatures.Avx512Vnni, CpuFeatureDetection.Disabled(" AVX512VNNI "));
+        Assert.Equal(CpuFeatures.AmxBFloat16 | CpuFeatures.AmxInt8, CpuFeatureDetection.Disabled("amx"));
         Assert.Equal(CpuFeatures.All, CpuFeatureDetection.Disabled("assembly"));
         Assert.Equal(CpuFeatures.None, CpuFeatureDetection.Disabled(null));
     }
@@ -223,12 +227,14 @@ public sealed class FastProductTests
         }
     }
 
-    /// <summary>Every way this process has: assembled, each set of instructions disabled in turn, and narrower registers.</summary>
+    /// <summary>Every way this process has: assembled, with and without AMX, and registers of every width.</summary>
     private static IEnumerable<(KernelSet Kernels, int Threads)> Ways()
     {
         const ActivationPrecision Fast = ActivationPrecision.Fast;
         yield return (KernelSet.Best(Fast)!, 1);
         yield return (KernelSet.Best(Fast)!, 3);
+        if ((CpuFeatureDetection.Detect() & CpuFeatures.Amx) != CpuFeatures.None)
+            yield return (KernelSet.Best(Fast, CpuFeatures.All & ~CpuFeatures.Amx)!, 2);
         if (Vector512.IsHardwareAccelerated)
             yield return (new KernelSet<V512, V512>("512 bits", Fast), 2);
         if (Vector256.IsHardwareAccelerated)
@@ -236,7 +242,7 @@ public sealed class FastProductTests
         yield return (new KernelSet<V128, Twice<Twice<V128>>>("128 bits", Fast), 2);
     }
 
-    private static float[] Linear(CpuBackend backend, Matrix matrix, float[] x, int rows)
+    internal static float[] Linear(CpuBackend backend, Matrix matrix, float[] x, int rows)
     {
         Activation y = Rig.Empty(backend, rows, matrix.Rows);
         backend.Linear(Rig.Of(backend, x, rows), matrix, null, y, rows);
@@ -257,7 +263,7 @@ public sealed class FastProductTests
         return expected;
     }
 
-    private static double[] Rounded(ReadOnlySpan<float> x, DType type)
+    internal static double[] Rounded(ReadOnlySpan<float> x, DType type)
     {
         double[] rounded = new double[x.Length];
         if (!ByteTypes.Contains(type))
@@ -291,7 +297,7 @@ public sealed class FastProductTests
         return largest;
     }
 
-    private static double[] Decode(MatrixSource weights, int row)
+    internal static double[] Decode(MatrixSource weights, int row)
     {
         float[] values = new float[weights.Columns];
         StoredNumbers.Decode(weights.Type, weights.Row(row, new byte[weights.RowBytes]), values);

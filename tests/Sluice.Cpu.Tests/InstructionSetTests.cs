@@ -19,29 +19,43 @@ public sealed class InstructionSetTests
 {
     private const string RefusalVariable = "SLUICE_TEST_REFUSE_EXECUTABLE";
     private const int PermissionDenied = 13;
+    private const CpuFeatures Vectors = CpuFeatures.Avx512BFloat16 | CpuFeatures.Avx512Vnni;
+
+    // AMX's sums of BF16 products have bits of their own.
+    private static readonly (string, string) WithoutAmx = (CpuFeatureDetection.DisableVariable, "amx");
 
     [Fact]
     public async Task Without_AVX512_the_bits_are_the_same()
     {
         Assert.SkipUnless(Avx2.IsSupported, "this processor has nothing to switch off");
-        (string here, string name) = await DigestOfChild([]);
+        (string here, string name) = await DigestOfChild([WithoutAmx]);
         (string without, string other) = await DigestOfChild([("DOTNET_EnableAVX512", "0")]);
         Assert.Equal("AVX2", other);
         Assert.Equal(here, without);
-        Assert.Equal(KernelSet.Best(ActivationPrecision.Fast)!.Name, name);
+        Assert.Equal(KernelSet.Best(ActivationPrecision.Fast, Vectors)!.Name, name);
     }
 
     [Theory]
     [InlineData("assembly", "AVX-512")]
-    [InlineData("avx512bf16", "AVX-512 VNNI")]
-    [InlineData("avx512vnni", "AVX-512 BF16")]
+    [InlineData("avx512bf16,amx", "AVX-512 VNNI")]
+    [InlineData("avx512vnni,amx", "AVX-512 BF16")]
     public async Task Without_assembled_kernels_the_bits_are_the_same(string disabled, string expectedName)
     {
-        Assert.SkipUnless(CpuFeatureDetection.Detect() == CpuFeatures.All, "this processor has nothing to switch off");
-        (string here, _) = await DigestOfChild([]);
+        Assert.SkipUnless(CpuFeatureDetection.Detect().HasFlag(Vectors), "this processor has nothing to switch off");
+        (string here, _) = await DigestOfChild([WithoutAmx]);
         (string without, string name) = await DigestOfChild([(CpuFeatureDetection.DisableVariable, disabled)]);
         Assert.Equal(expectedName, name);
         Assert.Equal(here, without);
+    }
+
+    [Fact]
+    public async Task AMX_is_used_unless_disabled()
+    {
+        Assert.SkipUnless(CpuFeatureDetection.Detect().HasFlag(Vectors | CpuFeatures.AmxBFloat16), "this processor has no AMX, or the system withholds it");
+        (_, string name) = await DigestOfChild([]);
+        Assert.Equal("AVX-512 AMX BF16 VNNI", name);
+        (_, name) = await DigestOfChild([WithoutAmx]);
+        Assert.Equal("AVX-512 BF16 VNNI", name);
     }
 
     [Fact]
@@ -80,7 +94,7 @@ public sealed class InstructionSetTests
     public async Task Where_memory_cannot_be_made_executable_managed_code_serves_and_says_why()
     {
         Assert.SkipUnless(CpuFeatureDetection.Detect() != CpuFeatures.None && OperatingSystem.IsLinux(), "nothing is assembled here");
-        (string here, _) = await DigestOfChild([]);
+        (string here, _) = await DigestOfChild([WithoutAmx]);
         (string refused, string name) = await DigestOfChild([(RefusalVariable, "1")]);
         Assert.Equal("AVX-512", name);
         Assert.Equal(here, refused);

@@ -18,6 +18,10 @@ internal sealed unsafe class AssembledKernels
     private readonly nint[] _bfloat16 = new nint[Heights];
     private readonly nint[] _e4m3 = new nint[Heights];
     private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
+    private readonly nint[] _amxBFloat16 = new nint[2 * 3];
+    private nint _amxOrderE4M3;
+    private nint _amxConfiguration;
+    private nint _amxRelease;
 
     private AssembledKernels(CpuFeatures features) => Features = features;
 
@@ -44,6 +48,29 @@ internal sealed unsafe class AssembledKernels
         ref nint address = ref _int8[((int)format.Type * Heights) + rows];
         return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new Int8Tile(format, rows)));
     }
+
+    /// <summary>The tile of BF16 weights for AMX, for up to <see cref="RowPacking.AmxTileRows"/> rows, between the next two.</summary>
+    public Tile AmxBFloat16(int rows, AmxPrefetch prefetch)
+    {
+        bool isTall = rows > AmxShapes.TileRows;
+        ref nint address = ref _amxBFloat16[(isTall ? 1 : 0) + (2 * (int)prefetch)];
+        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new AmxBFloat16Tile(isTall, prefetch)));
+    }
+
+    /// <summary>The tile of E4M3 weights in AMX's order, for one row.</summary>
+    public Tile AmxOrderE4M3 =>
+        new(Volatile.Read(ref _amxOrderE4M3) is not 0 and var known ? known : Assemble(ref _amxOrderE4M3, new AmxOrderE4M3Tile()));
+
+    /// <summary>Gives tile registers their shapes: comes before AMX's tiles, on the same thread.</summary>
+    public void ConfigureAmx(TileArguments* arguments, AmxShapes shapes)
+    {
+        arguments->Shapes = shapes;
+        new Tile(Volatile.Read(ref _amxConfiguration) is not 0 and var known ? known : Assemble(ref _amxConfiguration, new AmxConfiguration()))
+            .Run(arguments);
+    }
+
+    /// <summary>Lets tile registers go: comes after AMX's tiles.</summary>
+    public Tile AmxRelease => new(Volatile.Read(ref _amxRelease) is not 0 and var known ? known : Assemble(ref _amxRelease, new AmxRelease()));
 
     /// <summary>A loop that does nothing but one of the instructions, for measuring what they can do at best.</summary>
     public static Tile Peak(CpuFeatures feature) => new((nint)ExecutableMemory.Load(new PeakLoop(feature).Assemble()));

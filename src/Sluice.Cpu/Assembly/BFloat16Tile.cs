@@ -67,7 +67,8 @@ internal class BFloat16Tile(int rows) : TileAssembler
         Code.vmovups(High, __zmmword_ptr[Weights + (at + 64)]);
     }
 
-    private void Pair(int weights, int at)
+    /// <summary>Fetches what comes some way after a pair of columns.</summary>
+    protected void PrefetchPair(int weights)
     {
         for (int line = 0; line < PairBytes; line += 64)
         {
@@ -77,7 +78,11 @@ internal class BFloat16Tile(int rows) : TileAssembler
             else
                 Code.prefetcht0(__byte_ptr[Weights + (weights + 3072 + line)]);
         }
+    }
 
+    private void Pair(int weights, int at)
+    {
+        PrefetchPair(weights);
         LoadPair(weights);
         for (int row = 0; row < rows; row++)
         {

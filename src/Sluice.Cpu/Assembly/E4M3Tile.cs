@@ -7,7 +7,7 @@ namespace Sluice.Cpu.Assembly;
 /// As <see cref="BFloat16Tile"/> for E4M3 weights of one block of scales, which become BF16 in registers, exactly: both bytes of the number are
 /// looked up by the seven bits below the sign. The sums are multiplied with their outputs' scales and added to those of the blocks before.
 /// </summary>
-internal sealed class E4M3Tile(int rows) : BFloat16Tile(rows)
+internal class E4M3Tile(int rows) : BFloat16Tile(rows)
 {
     /// <summary>Of registers a, b, c: a | (b &amp; c).</summary>
     private const byte OrOfAnd = 0xF8;

@@ -3,12 +3,15 @@ namespace Sluice.Cpu.Assembly;
 /// <summary>
 /// How rows of activations lie for tiles: [blocks of 32 columns, rows of the tile, a record]. A group of rows that share weights is cut into
 /// tiles of 12, its last stretch of less than <see cref="StretchRows"/> into tiles of nearly equal height, since a tile of one row
-/// takes as long as one of six. Whatever the tiles, a group of n rows takes the bytes of n rows.
+/// takes as long as one of six. AMX takes 32 and what is left. Whatever the tiles, a group of n rows takes the bytes of n rows.
 /// </summary>
 internal static class RowPacking
 {
     /// <summary>Most rows of a tile.</summary>
     public const int TileRows = 12;
+
+    /// <summary>Rows of a tile for AMX; a group's last may have fewer.</summary>
+    public const int AmxTileRows = 32;
 
     /// <summary>A group may be cut after every so many rows without changing its tiles.</summary>
     public const int StretchRows = 8 * TileRows;
@@ -66,5 +69,12 @@ internal static class RowPacking
         return at < edge
             ? (even + (at / (height + 1) * (height + 1)), height + 1)
             : (even + edge + ((at - edge) / height * height), height);
+    }
+
+    /// <summary>The same for AMX.</summary>
+    public static (int First, int Rows) AmxTileOf(int row, int rowsOfGroup)
+    {
+        int first = row / AmxTileRows * AmxTileRows;
+        return (first, Math.Min(AmxTileRows, rowsOfGroup - first));
     }
 }

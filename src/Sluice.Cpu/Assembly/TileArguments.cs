@@ -36,6 +36,18 @@ internal unsafe struct TileArguments
     /// <summary>The tables of <see cref="Simd.E4M3Tables"/>, for E4M3.</summary>
     public void* Tables;
 
+    /// <summary>Bytes from one block of rows to the next, for AMX.</summary>
+    public nint RowsStep;
+
+    /// <summary>Weights that will be needed next, for tiles of AMX that share theirs.</summary>
+    public byte* Next;
+
+    /// <summary>The outputs that will be needed next, likewise.</summary>
+    public float* NextOutputs;
+
+    /// <summary>Shapes of tile registers, for AMX.</summary>
+    public AmxShapes Shapes;
+
     /// <summary>Where a kernel keeps the registers that Windows wants back unchanged: the stack pointer never moves.</summary>
     public fixed byte Saved[160];
 }

@@ -21,12 +21,12 @@ internal abstract unsafe class KernelSet
     /// <summary>What products make of the activations they are given.</summary>
     public ActivationPrecision Precision { get; protected init; }
 
-    /// <summary>The widest set this processor runs well, or null when it has no vectors at all.</summary>
-    public static KernelSet? Best(ActivationPrecision precision = ActivationPrecision.Float32)
+    /// <summary>The widest set this processor runs well, assembled kernels as far as allowed, or null when it has no vectors at all.</summary>
+    public static KernelSet? Best(ActivationPrecision precision = ActivationPrecision.Float32, CpuFeatures allowed = CpuFeatures.All)
     {
         AssembledKernels? assembled = precision == ActivationPrecision.Fast ? AssembledKernels.Shared : null;
         if (Vector512.IsHardwareAccelerated)
-            return new KernelSet<V512, V512>("AVX-512", precision, assembled);
+            return new KernelSet<V512, V512>("AVX-512", precision, assembled, allowed);
         if (Vector256.IsHardwareAccelerated)
             return new KernelSet<V256, Twice<V256>>("AVX2", precision);
         if (!Vector128.IsHardwareAccelerated)
@@ -107,18 +107,27 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
     private readonly PanelProduct _bf16;
     private readonly PanelProduct _e4m3;
     private readonly PanelProduct? _assembledE4M3;
+    private readonly PanelProduct? _amxE4M3;
     private readonly PanelProduct?[] _quantised = new PanelProduct?[(int)DType.Other + 1];
 
     /// <summary>Kernels named <paramref name="name"/>; products at <paramref name="precision"/>, as far as there are any in <paramref name="assembled"/> ones.</summary>
-    public KernelSet(string name, ActivationPrecision precision = ActivationPrecision.Float32, AssembledKernels? assembled = null)
+    public KernelSet(
+        string name, ActivationPrecision precision = ActivationPrecision.Float32, AssembledKernels? assembled = null, CpuFeatures allowed = CpuFeatures.All)
     {
         Precision = precision;
-        CpuFeatures features = precision == ActivationPrecision.Fast && assembled is not null ? assembled.Features : CpuFeatures.None;
+        CpuFeatures features = precision == ActivationPrecision.Fast && assembled is not null ? assembled.Features & allowed : CpuFeatures.None;
         RowForm form = precision == ActivationPrecision.Fast ? RowForm.Rounded : RowForm.Float32;
-        _bf16 = features.HasFlag(CpuFeatures.Avx512BFloat16) ? new BFloat16Product(assembled!) : new PanelProduct<T, BF16Format>(form);
+        _bf16 = features.HasFlag(CpuFeatures.AmxBFloat16) ? new AmxBFloat16Product(assembled!)
+            : features.HasFlag(CpuFeatures.Avx512BFloat16) ? new BFloat16Product(assembled!)
+            : new PanelProduct<T, BF16Format>(form);
         _e4m3 = new PanelProduct<T, E4M3Format>(form);
         if (features.HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported)
+        {
             _assembledE4M3 = new E4M3Product(assembled!);
+            if (features.HasFlag(CpuFeatures.AmxBFloat16))
+                _amxE4M3 = new AmxE4M3Product(assembled!);
+        }
+
         foreach (DType type in (DType[])[DType.Q8_0, DType.Q4_0, DType.Q4_K, DType.Q5_K, DType.Q6_K])
         {
             QuantisedFormat format = QuantisedFormat.Of(type);
@@ -128,6 +137,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         }
 
         Name = name
+            + (features.HasFlag(CpuFeatures.AmxBFloat16) ? " AMX" : "")
             + (features.HasFlag(CpuFeatures.Avx512BFloat16) ? " BF16" : "")
             + (features.HasFlag(CpuFeatures.Avx512Vnni) ? " VNNI" : "");
     }
@@ -139,6 +149,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         DType.F32 => _f32,
         DType.F16 => _f16,
         DType.BF16 => _bf16,
+        DType.F8E4M3 when _amxE4M3 is not null && AmxE4M3Product.Takes(matrix) => _amxE4M3,
         DType.F8E4M3 => _assembledE4M3 is not null && E4M3Product.Takes(matrix) ? _assembledE4M3 : _e4m3,
         DType type => _quantised[(int)type] ?? throw new ArgumentOutOfRangeException(nameof(matrix), type, "not a type that panels hold"),
     };

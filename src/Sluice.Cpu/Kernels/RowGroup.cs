@@ -12,6 +12,9 @@ internal enum RowForm
     /// <summary>BF16 in tiles, for <c>vdpbf16ps</c>.</summary>
     BFloat16,
 
+    /// <summary>The same in tiles of up to 32 rows, for AMX.</summary>
+    BFloat16Amx,
+
     /// <summary>INT8 in tiles, for weights stored without an offset.</summary>
     Int8,
 

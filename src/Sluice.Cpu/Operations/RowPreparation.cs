@@ -45,7 +45,7 @@ internal sealed unsafe class RowPreparation(WorkerPool pool) : ParallelWork, IDi
         if (form == RowForm.Float32)
             return;
         _packed = _memory.Take<byte>(count * _rowBytes);
-        _shared = form is RowForm.Rounded or RowForm.BFloat16 || shared.Count >= count ? default : shared;
+        _shared = form is RowForm.Rounded or RowForm.BFloat16 or RowForm.BFloat16Amx || shared.Count >= count ? default : shared;
         if (form != RowForm.Rounded)
             return;
         _to = (float**)_pointers.Take<nint>(count);
@@ -99,9 +99,11 @@ internal sealed unsafe class RowPreparation(WorkerPool pool) : ParallelWork, IDi
                 continue;
             }
 
-            (int first, int height) = RowPacking.TileOf(row, piece.RowsOfGroup);
+            (int first, int height) = _form == RowForm.BFloat16Amx
+                ? RowPacking.AmxTileOf(row, piece.RowsOfGroup)
+                : RowPacking.TileOf(row, piece.RowsOfGroup);
             byte* tile = _packed + ((piece.Group + first) * _rowBytes);
-            if (_form == RowForm.BFloat16)
+            if (_form is RowForm.BFloat16 or RowForm.BFloat16Amx)
             {
                 RowRounding.PackBFloat16(
                     from, _columns, tile + ((row - first) * RowPacking.BFloat16RecordBytes), height * RowPacking.BFloat16RecordBytes);
@@ -159,7 +161,7 @@ internal sealed unsafe class RowPreparation(WorkerPool pool) : ParallelWork, IDi
         {
             RowForm.Float32 => 0,
             RowForm.Rounded => CpuActivation.StrideOf(columns) * (long)sizeof(float),
-            RowForm.BFloat16 => blocks * (long)RowPacking.BFloat16RecordBytes,
+            RowForm.BFloat16 or RowForm.BFloat16Amx => blocks * (long)RowPacking.BFloat16RecordBytes,
             _ => QuantisedFormat.SuperBlocksOf(columns) * (long)(QuantisedFormat.Blocks * RowPacking.Int8RecordBytes),
         };
     }

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Sluice.Cpu.Kernels;
 
 namespace Sluice.Cpu.Simd;
 
@@ -12,7 +13,7 @@ namespace Sluice.Cpu.Simd;
 /// <c>s (eeee + 120) mmm 0000</c>, so its upper byte follows from the upper four bits, and its lower byte is the lower four, shifted.
 /// A subnormal number, <c>s 0000 mmm</c>, needs another exponent for each m: what that formula lacks is added. NaN is <c>1111 111</c>.
 /// </remarks>
-internal static class E4M3
+internal static unsafe class E4M3
 {
     private const byte Sign = 0x80;
 
@@ -45,6 +46,28 @@ internal static class E4M3
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Vector128.Create(
             (byte)0x00, 0xF0, 0x60, 0x90, 0xC0, 0xD0, 0xE0, 0xF0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00);
+    }
+
+    /// <summary>
+    /// Pairs of columns of a panel, a byte of outputs j and 16 + j of both columns next to each other, as a panel of BF16 has them.
+    /// </summary>
+    [MethodImpl(Jit.Kernel)]
+    public static void ToBFloat16Pairs(byte* weights, int pairs, byte* to)
+    {
+        E4M3Tables tables = E4M3Tables.Load();
+        Vector512<uint> first = Vector512.Create(0x0000FFFFu);
+        for (int pair = 0; pair < pairs; pair++, weights += 64, to += 128)
+        {
+            // As far ahead as one thread's memory needs.
+            Sse.Prefetch0(weights + 3072);
+            (Vector512<byte> lower, Vector512<byte> upper) = Decode(Vector512.Load(weights), tables);
+
+            // Words of outputs j (lower) and 16 + j (upper) of the first column, then of the second.
+            Vector512<uint> firsts = Avx512BW.UnpackLow(lower, upper).AsUInt32();
+            Vector512<uint> seconds = Avx512BW.UnpackHigh(lower, upper).AsUInt32();
+            ((firsts << 16) | (seconds & first)).Store((uint*)to);
+            ((seconds >> 16) | (firsts & ~first)).Store((uint*)(to + 64));
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
