@@ -340,7 +340,7 @@ public sealed class FastProductTests
         const ActivationPrecision Fast = ActivationPrecision.Fast;
         yield return (KernelSet.Best(Fast)!, 1);
         yield return (KernelSet.Best(Fast)!, 3);
-        if ((CpuFeatureDetection.Detect() & CpuFeatures.Amx) != 0)
+        if ((CpuFeatureDetection.Detect() & CpuFeatures.Amx) != CpuFeatures.None)
             yield return (KernelSet.Best(Fast, CpuFeatures.All & ~CpuFeatures.Amx)!, 2);
         if (Vector512.IsHardwareAccelerated)
             yield return (new KernelSet<V512, V512>("512 bits", Fast), 2);
@@ -349,7 +349,7 @@ public sealed class FastProductTests
         yield return (new KernelSet<V128, Twice<Twice<V128>>>("128 bits", Fast), 2);
     }
 
-    private static float[] Linear(CpuBackend backend, Matrix matrix, float[] x, int rows)
+    internal static float[] Linear(CpuBackend backend, Matrix matrix, float[] x, int rows)
     {
         Activation y = Rig.Empty(backend, rows, matrix.Rows);
         backend.Linear(Rig.Of(backend, x, rows), matrix, null, y, rows);
@@ -370,49 +370,7 @@ public sealed class FastProductTests
         return expected;
     }
 
-    /// <summary>
-    /// A sum as <c>tdpbf16ps</c> adds it up: of each 32 columns the even ones and the odd ones for themselves, then both together, then that to the sum.
-    /// </summary>
-    private static float InOrderOfTiles(ReadOnlySpan<double> weights, ReadOnlySpan<double> x)
-    {
-        float sum = 0;
-        for (int block = 0; block < x.Length; block += RowPacking.BlockColumns)
-        {
-            float even = 0, odd = 0;
-            for (int c = block; c < Math.Min(x.Length, block + RowPacking.BlockColumns); c += 2)
-            {
-                even = MathF.FusedMultiplyAdd((float)x[c], (float)weights[c], even);
-                if (c + 1 < x.Length)
-                    odd = MathF.FusedMultiplyAdd((float)x[c + 1], (float)weights[c + 1], odd);
-            }
-
-            sum += even + odd;
-        }
-
-        return sum;
-    }
-
-    /// <summary>The same for E4M3: of each 128 columns, then multiplied with their scale and added.</summary>
-    private static float InBlocksOfTiles(MatrixSource weights, int output, ReadOnlySpan<double> x)
-    {
-        float[] values = new float[weights.Columns];
-        StoredNumbers.Decode(weights.Type, weights.Row(output, new byte[weights.RowBytes]), values);
-        double[] decoded = [.. values];
-        float[] scales = weights.ScaleBlock == 0 ? [1] : new float[(weights.Columns + weights.ScaleBlock - 1) / weights.ScaleBlock];
-        if (weights.ScaleBlock > 0)
-            weights.RowScales(output, scales);
-        float sum = 0;
-        for (int column = 0; column < weights.Columns; column += 128)
-        {
-            int count = Math.Min(128, weights.Columns - column);
-            float scale = scales[weights.ScaleBlock == 0 ? 0 : column / weights.ScaleBlock];
-            sum = MathF.FusedMultiplyAdd(InOrderOfTiles(decoded.AsSpan(column, count), x.Slice(column, count)), scale, sum);
-        }
-
-        return sum;
-    }
-
-    private static double[] Rounded(ReadOnlySpan<float> x, DType type)
+    internal static double[] Rounded(ReadOnlySpan<float> x, DType type)
     {
         double[] rounded = new double[x.Length];
         if (!ByteTypes.Contains(type))
@@ -446,7 +404,7 @@ public sealed class FastProductTests
         return largest;
     }
 
-    private static double[] Decode(MatrixSource weights, int row)
+    internal static double[] Decode(MatrixSource weights, int row)
     {
         float[] values = new float[weights.Columns];
         StoredNumbers.Decode(weights.Type, weights.Row(row, new byte[weights.RowBytes]), values);

@@ -44,7 +44,7 @@ internal static class CpuFeatureDetection
         (int subleaves, _, int ecx, int edx) = X86Base.CpuId(7, 0);
         CpuFeatures features = OfLeaf7(ecx, edx, subleaves >= 1 ? X86Base.CpuId(7, 1).Eax : 0)
             & ~Disabled(Environment.GetEnvironmentVariable(DisableVariable));
-        return (features & CpuFeatures.Amx) != 0 && !TileState.TryRequest() ? features & ~CpuFeatures.Amx : features;
+        return (features & CpuFeatures.Amx) != CpuFeatures.None && !TileState.TryRequest() ? features & ~CpuFeatures.Amx : features;
     }
 
     /// <summary>What CPUID's seventh leaf tells.</summary>

@@ -3,7 +3,7 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Sluice.Cpu.Assembly;
 
-/// <summary>One instruction in independent chains, from registers alone: the most this processor does. Without a feature it is float32's <c>vfmadd231ps</c>.</summary>
+/// <summary>One instruction in independent chains, from registers alone: the most this processor does.</summary>
 internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
 {
     private const int Chains = 24;
@@ -14,12 +14,11 @@ internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
     private AssemblerRegisterZMM[] _sums = [];
     private AssemblerRegisterZMM _factor;
 
-    private bool IsTiled => (feature & CpuFeatures.Amx) != 0;
+    private bool IsTiled => (feature & CpuFeatures.Amx) != CpuFeatures.None;
 
     /// <summary>Multiply-adds of one of <see cref="TileArguments.Blocks"/>.</summary>
     public static double MultiplyAddsOf(CpuFeatures feature) => feature switch
     {
-        CpuFeatures.None => Chains * 16,
         CpuFeatures.Avx512BFloat16 => Chains * 32,
         CpuFeatures.Avx512Vnni => Chains * 64,
         CpuFeatures.AmxBFloat16 => TileSums.Length * TileProduct * 32,
@@ -59,7 +58,7 @@ internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
         });
     }
 
-    /// <summary>Sums lie in order; any two of the other registers have the factors.</summary>
+    /// <summary>Any two registers that have the shapes of rows and of weights serve.</summary>
     private void Tiles()
     {
         Code.ldtilecfg(__[Arguments + Field(nameof(TileArguments.Shapes))]);

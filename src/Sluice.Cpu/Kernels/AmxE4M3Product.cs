@@ -61,7 +61,7 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
         }
     }
 
-    /// <summary>Some rows, in tiles of the same height. A block is decoded before the one ahead of it is multiplied: tiles wait for what has just been stored.</summary>
+    /// <summary>Some rows, in tiles of the same height. Decoding is a block ahead, since tiles wait for what has just been stored.</summary>
     [SkipLocalsInit]
     private void MultiplyRows(
         PanelMatrix w, int firstPanel, int panels, in RowGroup x, int first, int rows, float* y, nint stride, TileArguments* arguments)
