@@ -19,6 +19,7 @@ internal sealed class PeakLoop(CpuFeatures feature) : TileAssembler
     /// <summary>Multiply-adds of one of <see cref="TileArguments.Blocks"/>.</summary>
     public static double MultiplyAddsOf(CpuFeatures feature) => feature switch
     {
+        CpuFeatures.None => Chains * 16,
         CpuFeatures.Avx512BFloat16 => Chains * 32,
         CpuFeatures.Avx512Vnni => Chains * 64,
         CpuFeatures.AmxBFloat16 => TileSums.Length * TileProduct * 32,
