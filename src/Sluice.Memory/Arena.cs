@@ -51,6 +51,10 @@ public sealed unsafe class Arena : IDisposable
     /// <summary>Arenas that have not been disposed, oldest first: what a leak test looks at.</summary>
     public static IReadOnlyList<ArenaInfo> Outstanding => ArenaRegistry.Snapshot();
 
+    /// <summary><paramref name="bytes"/> rounded up to whole units of <see cref="Alignment"/>.</summary>
+    /// <exception cref="OverflowException">That is more than a number holds.</exception>
+    public static long Align(long bytes) => checked(bytes + Alignment - 1) & -Alignment;
+
     /// <summary>
     /// Hands out <paramref name="bytes"/> zeroed bytes, aligned to <see cref="Alignment"/>. Zero bytes give a valid pointer to
     /// nothing.
@@ -63,7 +67,7 @@ public sealed unsafe class Arena : IDisposable
         if (bytes > NativeBlock.MaxBytes)
             throw NativeBlock.OutOfMemory(Name, bytes, "that is more than an address space holds");
 
-        long size = Math.Max(Alignment, (bytes + Alignment - 1) & -Alignment);
+        long size = Math.Max(Alignment, Align(bytes));
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);

@@ -83,6 +83,7 @@ internal sealed class EngineBench(LanguageModel model, int stepTokens, Cancellat
     public async Task<ConcurrencyRow> ConcurrencyAsync(int streams, int prompt, int outputTokens)
     {
         await using InferenceEngine engine = Start(isCaching: true);
+
         // Long enough that the runtime has compiled what every step runs as well as it will.
         _ = await DecodeAsync(engine, streams, prompt, outputTokens);
         (Moment before, Moment after) = await DecodeAsync(engine, streams, prompt, outputTokens);

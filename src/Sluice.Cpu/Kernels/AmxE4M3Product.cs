@@ -51,7 +51,7 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
             for (int column = 0; column < w.Columns; column += BlockColumns)
             {
                 arguments.Weights = WeightsOf(w, firstPanel + panel, column);
-                arguments.Scales = ScalesOf(w, firstPanel + panel, column);
+                arguments.Scales = w.ScalesOf(firstPanel + panel, column);
                 arguments.Rows = x + (column * sizeof(ushort));
                 arguments.Outputs = y + (panel * PanelMatrix.PanelOutputs);
                 arguments.Blocks = Math.Min(BlockColumns, w.Columns - column) / RowPacking.BlockColumns;
@@ -82,7 +82,7 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
                 Decode(w, firstPanel + (decoded / blocks), decoded % blocks * BlockColumns, memory + (decoded % 2 * DecodedBytes));
             (int panel, int block) = Math.DivRem(item, blocks);
             int column = block * BlockColumns;
-            float* scales = ScalesOf(w, firstPanel + panel, column);
+            float* scales = w.ScalesOf(firstPanel + panel, column);
             float* to = y + (panel * PanelMatrix.PanelOutputs);
             arguments->Weights = memory + (item % 2 * DecodedBytes);
             arguments->Blocks = Math.Min(BlockColumns, w.Columns - column) / RowPacking.BlockColumns;
@@ -100,9 +100,6 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
 
     private static byte* WeightsOf(PanelMatrix w, int panel, int column) =>
         w.Data + (panel * w.PanelBytes) + (column * (long)PanelMatrix.PanelOutputs);
-
-    private static float* ScalesOf(PanelMatrix w, int panel, int column) =>
-        w.Scales + (panel * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs);
 
     /// <summary><c>y = sums * scales (+ y)</c>, [rows, 32]. What begins with zero fetches the outputs of the next panel, which stores would wait for.</summary>
     [MethodImpl(Jit.Kernel)]

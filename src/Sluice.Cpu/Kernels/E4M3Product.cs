@@ -48,7 +48,7 @@ internal sealed unsafe class E4M3Product(AssembledKernels kernels) : PanelProduc
             Blocks = columns / RowPacking.BlockColumns,
             Pairs = ((columns % RowPacking.BlockColumns) + 1) / 2,
             Resumes = column,
-            Scales = w.Scales + (panel * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs),
+            Scales = w.ScalesOf(panel, column),
             Tables = tables,
         };
         for (int row = first; row < first + rows;)

@@ -38,7 +38,8 @@ internal abstract unsafe class KernelSet
     /// <summary><see cref="Best"/>, with the assembled kernels that are worth it here; or an error.</summary>
     /// <exception cref="BackendException">There are no vectors.</exception>
     public static KernelSet Required(ActivationPrecision precision = ActivationPrecision.Float32) =>
-        Best(precision, precision == ActivationPrecision.Fast ? AssembledKernels.Shared?.Worthwhile ?? CpuFeatures.None : CpuFeatures.None) ?? throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
+        Best(precision, precision == ActivationPrecision.Fast ? AssembledKernels.Shared?.Worthwhile ?? CpuFeatures.None : CpuFeatures.None)
+        ?? throw new BackendException("expected a processor with 128-bit vectors (SSE4.2 or NEON), found none that .NET may use");
 
     /// <summary>The product for a matrix's weights at <see cref="Precision"/>.</summary>
     public abstract PanelProduct ProductOf(PanelMatrix matrix);

@@ -157,6 +157,6 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
         w.Data + (panel * w.PanelBytes) + ((long)column * PanelMatrix.PanelOutputs * TFormat.ElementBytes) + (group * 4 * T.Lanes);
 
     private static float* ScaleOf(PanelMatrix w, int panel, int group, int column) => TFormat.Scaled
-        ? w.Scales + (panel * w.PanelScales) + ((long)column / w.ScaleBlock * PanelMatrix.PanelOutputs) + (group * T.Lanes)
+        ? w.ScalesOf(panel, column) + (group * T.Lanes)
         : null;
 }

@@ -37,6 +37,9 @@ internal sealed unsafe class PanelMatrix
     /// <summary>[panels, scale blocks, 32], or null.</summary>
     public float* Scales { get; }
 
+    /// <summary>The scales of a panel's outputs, [32], for a column.</summary>
+    public float* ScalesOf(int panel, int column) => Scales + (panel * PanelScales) + ((long)column / ScaleBlock * PanelOutputs);
+
     public int Panels => PanelsOf(Outputs);
 
     public long PanelBytes => BytesOfPanel(Type, Columns);

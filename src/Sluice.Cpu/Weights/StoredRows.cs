@@ -31,7 +31,7 @@ internal sealed unsafe class StoredRows
     public static StoredRows Load(MatrixSource source, WeightMemory memory)
     {
         int blocks = PanelMatrix.BlocksOf(source.Columns, source.ScaleBlock);
-        long scalesAt = checked(source.ByteLength + Arena.Alignment - 1) & -Arena.Alignment;
+        long scalesAt = Arena.Align(source.ByteLength);
         byte* data = memory.Take(PieceKind.Rows, source.Type, [source], checked(scalesAt + (source.Rows * (long)blocks * sizeof(float))), out bool isPacked);
         float* scales = (float*)(data + scalesAt);
         if (isPacked)

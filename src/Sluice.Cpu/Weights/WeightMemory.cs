@@ -20,7 +20,7 @@ internal sealed unsafe class WeightMemory(Arena arena, PackedWeights? packed)
             return arena.Allocate(bytes);
         }
 
-        long size = checked(bytes + Arena.Alignment - 1) & -Arena.Alignment;
+        long size = Arena.Align(bytes);
         var key = WeightKey.Of(kind, packedType, sources);
         byte* ready = packed.Find(key, size);
         isPacked = ready is not null;

@@ -12,7 +12,7 @@ internal sealed unsafe class Shortlists(Launcher launcher) : IDisposable
 {
     private const int SliceTokens = 8192; // SLICE of shortlist.cu
     private const int MostSlices = 64;
-    private const int Threads = 512;
+    private const int Threads = 512; // THREADS of shortlist.cu
     private const int SumsBytes = 16;
     private const int HostBytes = LogitShortlists.RowBytes + sizeof(int);
 
