@@ -10,6 +10,7 @@ public sealed unsafe class RoutingTests
 {
     [Theory]
     [InlineData(512, 10)]
+    [InlineData(512, 7)]
     [InlineData(32, 4)]
     [InlineData(128, 8)]
     [InlineData(1024, 32)]

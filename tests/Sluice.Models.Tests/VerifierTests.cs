@@ -36,6 +36,7 @@ public sealed class VerifierTests
         VerificationReport report = Verify(wrong.Path, expected => expected, chunk: 64);
         Assert.Equal("layer 2", report.FirstDeparture(1e-3)!.Name);
         Assert.False(report.Passes(1e-3));
+        Assert.False(report.Passes(0.1, isRounded: true));
         Assert.Equal(0, report.Hidden[0].MaxError);
         Assert.Equal("layer 5 and final norm", report.Hidden[^1].Name);
     }

@@ -58,6 +58,9 @@ internal sealed class ComputeFlags
 /// <param name="PackedWeights">Where weights are kept packed; see <see cref="PackedWeightsOptions.For"/>.</param>
 internal sealed record Compute(string Device, CpuOptions Cpu, string? PackedWeights)
 {
+    /// <summary>Whether it rounds activations.</summary>
+    public bool IsRounded => Device == Devices.Cpu ? Cpu.Activations == ActivationPrecision.Fast : Device != Devices.Reference;
+
     /// <summary>Opens it for the weights of a store. Those that no files have are not kept.</summary>
     /// <inheritdoc cref="Devices.Open"/>
     public IBackend Open(TensorStore store) => Devices.Open(

@@ -13,11 +13,9 @@ internal readonly unsafe struct Argument(void* value)
 /// <summary>A function on the card.</summary>
 internal sealed unsafe class Kernel
 {
-    // 48 KiB may be had unasked; some kernels have as much as the rest of it in fixed arrays.
-    private const int StaticSharedBytes = 8 << 10;
     private readonly string _name;
     private readonly nint _function;
-    private int _sharedBytes = StaticSharedBytes;
+    private int _sharedBytes;
     private int _resident;
 
     public Kernel(string name, nint function)
@@ -88,6 +86,7 @@ internal sealed unsafe class Kernel
         return _resident = Math.Max(1, count);
     }
 
+    // 48 KiB may be had unasked, but what a kernel has in fixed arrays counts too.
     private void Allow(int sharedBytes)
     {
         if (sharedBytes <= _sharedBytes)

@@ -35,7 +35,9 @@
 // Keys of shared memory that a warp needs to choose.
 #define CANDIDATES (TOP_K * HELD > 32 ? TOP_K * HELD : 32)
 #define ROOM (CANDIDATES + TOP_K)
-static_assert(TOP_K <= 32 && TOP_K <= EXPERTS && EXPERTS <= 1024, "route: shape");
+// Warps of a block that choose, where another block aligns: few, as each has much to compute.
+#define CHOOSERS 4
+static_assert(TOP_K <= 32 && TOP_K <= EXPERTS && EXPERTS <= 1024 && WORDS <= 8, "route: shape");
 
 DEVICE int count_bits(u32 value)
 {
@@ -50,26 +52,12 @@ DEVICE u32 ballot(bool is)
     return lanes;
 }
 DEVICE void add_shared(u32* word, u32 value) { asm volatile("red.shared.add.u32 [%0], %1;" ::"r"(shared_address(word)), "r"(value) : "memory"); }
-DEVICE int leading_zeros(u32 value)
+DEVICE u32 warp_min(u32 value)
 {
     u32 result;
-    asm("clz.b32 %0, %1;" : "=r"(result) : "r"(value));
-    return (int)result;
+    asm volatile("redux.sync.min.u32 %0, %1, 0xffffffff;" : "=r"(result) : "r"(value));
+    return result;
 }
-// Past the first-level cache, which does not see other blocks' stores.
-DEVICE int load_fresh(const int* address)
-{
-    int value;
-    asm volatile("ld.global.cg.u32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
-    return value;
-}
-DEVICE u32 add_returning(int* address, u32 value)
-{
-    u32 old;
-    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(old) : "l"(address), "r"(value) : "memory");
-    return old;
-}
-
 // Floats as integers of the same order; 0 is less than any, and -0 is the same as 0.
 DEVICE u32 ordered(float value)
 {
@@ -82,6 +70,33 @@ DEVICE float unordered(u32 key) { return as_float(key >> 31 ? key & 0x7fffffffu 
 // Larger logits first, equal ones by lower index; never 0.
 DEVICE u64 key_of(u32 ordered_logit, int expert) { return (u64)ordered_logit << 32 | (u32)~expert; }
 
+// The choice where so many logits equal the bar that there is no room for all: those above it, which are less than TOP_K, then the first that equal it.
+DEVICE void choose_among_equals(const u32 (&keys)[HELD], u32 bar, u64* chosen)
+{
+    int lane = threadIdx.x % 32, found = 0;
+    u64 last = ~0ull;
+    while (found < TOP_K)
+    {
+        u64 best = 0;
+#pragma unroll
+        for (int j = 0; j < HELD; j++)
+        {
+            u64 key = key_of(keys[j], lane + 32 * j);
+            best = keys[j] >= bar && key < last && key > best ? key : best;
+        }
+#pragma unroll
+        for (int mask = 16; mask > 0; mask /= 2)
+        {
+            u64 other = (u64)shuffle_xor((u32)(best >> 32), mask) << 32 | shuffle_xor((u32)best, mask);
+            best = other > best ? other : best;
+        }
+        if (lane == 0)
+            chosen[found] = best;
+        last = best;
+        found++;
+    }
+}
+
 // One warp's choice for one row: lane k gets the k-th expert and its weight. `room` is ROOM keys of shared memory of this warp's own.
 DEVICE void choose(const float* logits, u64* room, int& my_expert, float& my_weight)
 {
@@ -90,39 +105,42 @@ DEVICE void choose(const float* logits, u64* room, int& my_expert, float& my_wei
 #pragma unroll
     for (int j = 0; j < HELD; j++)
         keys[j] = lane + 32 * j < EXPERTS ? ordered(logits[lane + 32 * j]) : 0;
-    u64 most = key_of(keys[0], lane);
+    u32 most = keys[0];
 #pragma unroll
     for (int j = 1; j < HELD; j++)
-    {
-        u64 key = key_of(keys[j], lane + 32 * j);
-        most = key > most ? key : most;
-    }
-    room[lane] = most;
+        most = keys[j] > most ? keys[j] : most;
+    u32* maxima = (u32*)room;
+    maxima[lane] = most;
     warp_sync();
     int above = 0;
 #pragma unroll
-    for (int other = 0; other < 32; other++)
-        above += room[other] > most;
-    int last = 31 - leading_zeros(ballot(above == TOP_K - 1));
-    u64 bar = (u64)shuffle((u32)(most >> 32), last) << 32 | shuffle((u32)most, last);
+    for (int i = 0; i < 32; i += 2)
+    {
+        vec8 others = *(const vec8*)(maxima + i);
+        above += (others.word[0] > most) + (others.word[1] > most);
+    }
+    u32 bar = warp_min(above < TOP_K ? most : 0xffffffffu);
 
     warp_sync();
     int count = 0;
 #pragma unroll
     for (int j = 0; j < HELD; j++)
     {
-        u64 key = key_of(keys[j], lane + 32 * j);
-        u32 lanes = ballot(key >= bar);
-        if (key >= bar)
-            room[count + count_bits(lanes & ((1u << lane) - 1))] = key;
+        u32 lanes = ballot(keys[j] >= bar);
+        int place = count + count_bits(lanes & ((1u << lane) - 1));
+        if (keys[j] >= bar && place < CANDIDATES)
+            room[place] = key_of(keys[j], lane + 32 * j);
         count += count_bits(lanes);
     }
     u64* chosen = room + CANDIDATES;
     warp_sync();
-    for (int i = lane; i < count; i += 32)
+    if (count > CANDIDATES)
+        choose_among_equals(keys, bar, chosen);
+    for (int i = lane; i < count && count <= CANDIDATES; i += 32)
     {
         u64 mine = room[i];
         above = 0;
+#pragma unroll 4
         for (int other = 0; other < count; other++)
             above += room[other] > mine;
         if (above < TOP_K)
@@ -161,21 +179,18 @@ DEVICE void align_one(int my_expert, int* sorted, int* plan, int* ready)
         store16(plan, vec16{{TOP_K, 0, 0, 0}});
 }
 
-// One warp's choice for one row, written down: to the row's places of `ids` and `weights`, and to the warp's of `own` for the block's alignment. A single row is
-// aligned too.
-DEVICE void route_row(
-    const float* logits, u64* room, int row, int rows, int* ids, float* weights, int* own, int* sorted, int* plan, int* ready)
+// One warp's choice for one row, written down; lane k returns the k-th expert.
+DEVICE int route_row(const float* logits, int logits_stride, u64* room, int row, int* ids, float* weights)
 {
-    int lane = threadIdx.x % 32, warp = threadIdx.x / 32, expert;
+    int lane = threadIdx.x % 32, expert;
     float weight;
-    choose(logits, room + warp * ROOM, expert, weight);
+    choose(logits + (i64)row * logits_stride, room + threadIdx.x / 32 * ROOM, expert, weight);
     if (lane < TOP_K)
     {
-        ids[row * TOP_K + lane] = own[warp * TOP_K + lane] = expert;
+        ids[row * TOP_K + lane] = expert;
         weights[row * TOP_K + lane] = weight;
     }
-    if (rows == 1)
-        align_one(expert, sorted, plan, ready);
+    return expert;
 }
 
 // Two sums over the threads before this one; the second's over all.
@@ -212,6 +227,7 @@ DEVICE void scan(u32& first, u32& second, u32& all_second, u32 (*warp_sums)[WARP
 struct Alignment
 {
     vec16 chosen[(WORDS * EXPERTS + 3) / 4];
+    u64 before[EXPERTS];        // how often an expert was chosen before each 32 rows, a byte each
     u32 warp_sums[2][WARPS];    // before what is of odd length: read in wide loads, which else would touch both
     int places[EXPERTS];
 
@@ -223,17 +239,21 @@ struct Alignment
     }
 };
 
-// The alignment of one chunk of rows by one block. `id(i)` gives the expert of the chunk's i-th assignment; `counts` may be null if there is only this chunk.
-template <class Id>
+// Assignment threadIdx.x + j THREADS of `assignments` in experts[j].
+DEVICE void load_assignments(int (&experts)[HELD_ASSIGNMENTS], const int* ids, int assignments)
+{
+#pragma unroll
+    for (int j = 0; j < HELD_ASSIGNMENTS; j++)
+        experts[j] = (int)threadIdx.x + j * THREADS < assignments ? ids[(int)threadIdx.x + j * THREADS] : 0;
+}
+
+// The alignment of one chunk of rows by one block, which has the chunk's assignments in `experts`; `counts` may be null if there is only this chunk.
 DEVICE void align(
-    Alignment& shared, Id id, const int* counts, int* sorted, int* plan, int* ready, int rows, int tile_rows, int chunk, int chunks)
+    Alignment& shared, const int (&experts)[HELD_ASSIGNMENTS], const int* counts, int* sorted, int* plan, int* ready, int rows, int tile_rows, int chunk,
+    int chunks)
 {
     int first_row = chunk * CHUNK;
     int assignments = min_(rows - first_row, CHUNK) * TOP_K;
-    int experts[HELD_ASSIGNMENTS];
-#pragma unroll
-    for (int j = 0; j < HELD_ASSIGNMENTS; j++)
-        experts[j] = (int)threadIdx.x + j * THREADS < assignments ? id((int)threadIdx.x + j * THREADS) : 0;
     block_sync();
 #pragma unroll
     for (int j = 0; j < HELD_ASSIGNMENTS; j++)
@@ -254,12 +274,17 @@ DEVICE void align(
         total[p] = before[p] = 0;
         if (expert < EXPERTS)
         {
-            if (chunks == 1)
-            {
+            u64 earlier = 0;
+            u32 here = 0;
 #pragma unroll
-                for (int w = 0; w < WORDS; w++)
-                    total[p] += count_bits(shared.word(32 * w, expert));
+            for (int w = 0; w < WORDS; w++)
+            {
+                earlier |= (u64)here << (8 * w);
+                here += count_bits(shared.word(32 * w, expert));
             }
+            shared.before[expert] = earlier;
+            if (chunks == 1)
+                total[p] = (int)here;
             else
             {
 #pragma unroll 8
@@ -303,11 +328,8 @@ DEVICE void align(
         if (i < assignments)
         {
             int rank = count_bits(shared.word(row, experts[j]) & ((1u << (row % 32)) - 1));
-#pragma unroll
-            for (int w = 0; w < WORDS - 1; w++)
-                rank += w < row / 32 ? count_bits(shared.word(32 * w, experts[j])) : 0;
+            rank += (int)(shared.before[experts[j]] >> (row / 32 * 8)) & 0xff;
             sorted[shared.places[experts[j]] + rank] = first_row * TOP_K + i;
         }
     }
 }
-

@@ -3,7 +3,8 @@
 // neither needs the other, and one launch of latency is better than three. Memory has little to do meanwhile, so what the next layer reads first
 // (`ahead`) is fetched into the second-level cache.
 // Bytes: outputs x COLUMNS x 2 + ahead.
-//   grid 1 + ceil(outputs / 16): block 0 chooses; block 32 WARPS, dynamic shared memory 8 WARPS ROOM
+//   grid 1 + ceil(outputs / 16): block 0 chooses and aligns, since to hear from other blocks would take long while `ahead` is fetched;
+//   block 32 WARPS, dynamic shared memory 8 WARPS ROOM
 // Macros: route.cuh's; COLUMNS (a multiple of 8), TILES (1 or 2: rows / 8 rounded up).
 #define CHUNK 32
 #define WARPS 16
@@ -23,7 +24,7 @@ KERNEL __launch_bounds__(THREADS) route_beside_shared(
     const float* gate_up, int gate_up_stride, const bf16* weight, bf16* result, int result_stride, int outputs, const u8* ahead, int ahead_pieces)
 {
     extern __shared__ u64 room[];
-    __shared__ int own[WARPS * TOP_K];
+    __shared__ int chosen[WARPS * TOP_K];
     __shared__ Alignment shared;
     __shared__ float sums[WARPS][TILES][16][8];
     if (blockIdx.x > 0)
@@ -50,11 +51,19 @@ KERNEL __launch_bounds__(THREADS) route_beside_shared(
         shared.clear();
     dependency_wait();
     dependents_launch();
-    int row = threadIdx.x / 32;
+    int lane = threadIdx.x % 32, row = threadIdx.x / 32;
     if (row < rows)
-        route_row(logits + (i64)row * logits_stride, room, row, rows, ids, weights, own, sorted, plan, ready);
+    {
+        int expert = route_row(logits, logits_stride, room, row, ids, weights);
+        if (rows == 1)
+            align_one(expert, sorted, plan, ready);
+        else if (lane < TOP_K)
+            chosen[row * TOP_K + lane] = expert;
+    }
     if (rows == 1)
         return;
     block_sync();
-    align(shared, [&](int i) { return own[i]; }, nullptr, sorted, plan, ready, rows, tile_rows, 0, 1);
+    int experts[HELD_ASSIGNMENTS];
+    load_assignments(experts, chosen, rows * TOP_K);
+    align(shared, experts, nullptr, sorted, plan, ready, rows, tile_rows, 0, 1);
 }

@@ -9,10 +9,13 @@ namespace Sluice.Cuda.Operations;
 /// </summary>
 internal sealed unsafe class MixtureOfExperts : IDisposable
 {
-    private const int Threads = 256;
-    private const int WarpsOfRoute = 8;
+    private const int Warps = 16; // of route.cu, except that fewer are better for few rows: fewer take part in the alignment's sums
+    private const int WarpsForFew = 8;
+    private const int ChunkRows = 256;
+    private const int FewChunkRows = 64;
     private const int WarpsBesideShared = 16; // WARPS of route_beside_shared.cu
-    private const int ChunkRows = 256; // CHUNK of route.cu
+    private const int Choosers = 4; // CHOOSERS of route.cu
+    private const int MostExpertsOfRow = 32;
 
     // What is fetched of the matrix after this layer, and from how many rows on it is worth it: measured on an H200.
     private const int AheadRows = 4;
@@ -21,7 +24,7 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     private const int AheadPiece = 2048; // AHEAD_PIECE of sluice.cuh
 
     private readonly Launcher _launcher;
-    private readonly DeviceMemory _arrivals;
+    private readonly DeviceMemory _box;
     private readonly ScratchMemory _scratch;
     private ExpertsSum? _owed;
 
@@ -29,8 +32,8 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     {
         _launcher = launcher;
         _scratch = new ScratchMemory("the experts' inner activations", launcher.Stream);
-        _arrivals = new DeviceMemory(16, "routing");
-        _arrivals.Fill(0, launcher.Stream);
+        _box = new DeviceMemory(ChunkRows * MostExpertsOfRow * sizeof(int), "routing");
+        _box.Fill(0, launcher.Stream);
     }
 
     /// <summary>Bytes of what sorting leaves behind for <paramref name="rows"/> rows: sorted, plan, ready, counts.</summary>
@@ -43,12 +46,23 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     {
         Choice choice = Prepare(logits, routing, rows);
         (ulong from, int stride) = logits.Place;
-        ulong arrivals = _arrivals.Address;
-        _launcher.Get("route.cu", "route", () => Macros(routing, normalise), logits.Width, routing.TopK, normalise ? 1 : 0).Launch(
-            _launcher.Stream, (Launcher.CeilDiv(rows, WarpsOfRoute), 1, 1), Threads, WarpsOfRoute * choice.RoomBytes,
-            &from, &stride, &choice.Ids, &choice.Weights, &choice.Sorted, &choice.Plan, &choice.Ready, &arrivals, &rows, &choice.TileRows);
         if (rows > ChunkRows)
+        {
+            Of("choose_rows", routing, normalise).Launch(
+                _launcher.Stream, (Launcher.CeilDiv(rows, Warps), 1, 1), 32 * Warps, Warps * choice.RoomBytes,
+                &from, &stride, &choice.Ids, &choice.Weights, &rows);
             Align(routing, normalise, rows);
+            return;
+        }
+
+        (int warps, int chunk) = rows <= FewChunkRows ? (WarpsForFew, FewChunkRows) : (Warps, ChunkRows);
+        ulong box = _box.Address;
+        string[] Chosen() => [.. Macros(routing, normalise), $"WARPS={warps}", $"CHUNK={chunk}"];
+        int blocks = rows == 1 ? 1 : Launcher.CeilDiv(rows, Choosers) + 1;
+        int sharedBytes = Math.Max(Choosers * choice.RoomBytes, rows * routing.TopK * sizeof(int));
+        _launcher.Get("route.cu", "route", Chosen, logits.Width, routing.TopK, normalise ? 1 : 0, chunk).Launch(
+            _launcher.Stream, (blocks, 1, 1), 32 * warps, sharedBytes,
+            &from, &stride, &choice.Ids, &choice.Weights, &choice.Sorted, &choice.Plan, &choice.Ready, &box, &rows, &choice.TileRows);
     }
 
     /// <summary>The same for few rows, with the shared expert's result beside it; meanwhile the beginning of <paramref name="ahead"/> is fetched.</summary>
@@ -183,18 +197,20 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
         (ulong ids, ulong counts, ulong sorted) = (routing.Experts, routing.Plan + layout.Counts, routing.Plan);
         (ulong plan, ulong ready, int tileRows) = (routing.Plan + layout.Plan, routing.Plan + layout.Ready, routing.TileRows);
         int chunks = Launcher.CeilDiv(rows, ChunkRows);
-        string[] Chosen() => Macros(routing, normalise);
-        (int experts, int topK, int flag) = (routing.ExpertCount, routing.TopK, normalise ? 1 : 0);
-        _launcher.Get("route.cu", "align_count", Chosen, experts, topK, flag).Launch(_launcher.Stream, (chunks, 1, 1), Threads, 0, &ids, &counts, &rows);
-        _launcher.Get("route.cu", "align_scatter", Chosen, experts, topK, flag).Launch(
-            _launcher.Stream, (chunks, 1, 1), Threads, 0, &ids, &counts, &sorted, &plan, &ready, &rows, &tileRows);
+        Of("align_count", routing, normalise).Launch(_launcher.Stream, (chunks, 1, 1), 32 * Warps, 0, &ids, &counts, &rows);
+        Of("align_scatter", routing, normalise).Launch(
+            _launcher.Stream, (chunks, 1, 1), 32 * Warps, 0, &ids, &counts, &sorted, &plan, &ready, &rows, &tileRows);
     }
+
+    // A kernel of route.cu for many rows.
+    private Kernel Of(string name, CudaRouting routing, bool normalise) =>
+        _launcher.Get("route.cu", name, () => Macros(routing, normalise), routing.ExpertCount, routing.TopK, normalise ? 1 : 0);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _scratch.Dispose();
-        _arrivals.Dispose();
+        _box.Dispose();
     }
 
     /// <summary><c>Sum</c> of experts_reduce.cu.</summary>

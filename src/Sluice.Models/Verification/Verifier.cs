@@ -16,7 +16,7 @@ public sealed class Verifier
     private readonly ComparisonBuilder[] _hidden;
     private readonly float[] _logitRow;
     private readonly float[] _hiddenRow;
-    private int _agreements;
+    private readonly List<double> _argmaxGaps = [];
 
     private Verifier(LanguageModel model, ExpectedOutputs expected)
     {
@@ -90,7 +90,8 @@ public sealed class Verifier
         Logits = _expected.Logits is null ? null : _logits.Build(),
         LastLogits = _expected.LastLogits is null ? null : _lastLogits.Build(),
         NegativeLogLikelihood = _expected.NegativeLogLikelihood is null ? null : _nll.Build(),
-        ArgmaxAgreement = _expected.Argmax is null && _expected.Logits is null ? null : (double)_agreements / _expected.InputIds.Length,
+        ArgmaxAgreement = _expected.Argmax is null && _expected.Logits is null ? null : 1 - ((double)_argmaxGaps.Count / _expected.InputIds.Length),
+        ArgmaxGaps = _argmaxGaps,
         Hidden = _expected.Hidden is null ? [] : [.. _hidden.Select(state => state.Build())],
     };
 
@@ -105,8 +106,9 @@ public sealed class Verifier
             _nll.Add(_expected.NegativeLogLikelihood[position], NegativeLogLikelihood(found, _expected.InputIds[position + 1]));
 
         int? best = _expected.Argmax is not null ? _expected.Argmax[position] : expected.IsEmpty ? null : Argmax(expected);
-        if (best == Argmax(found))
-            _agreements++;
+        int likeliest = Argmax(found);
+        if (best is { } token && token != likeliest)
+            _argmaxGaps.Add(expected.IsEmpty ? double.PositiveInfinity : expected[token] - expected[likeliest]);
     }
 
     private void CompareHidden(ModelPoint point, int layer, StepBatch batch, Activation hidden)
