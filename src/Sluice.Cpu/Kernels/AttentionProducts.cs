@@ -59,7 +59,8 @@ internal static unsafe class AttentionProducts<T, TKv>
         int steps = (valueStride + (2 * T.Lanes) - 1) / (2 * T.Lanes);
         for (int step = 0; step < steps; step++)
         {
-            (int at, int second) = TKv.ColumnsOf<T>(step, valueStride);
+            // An odd last register is computed twice: the same numbers to the same place.
+            (int at, int second) = (2 * step * T.Lanes, Math.Min(((2 * step) + 1) * T.Lanes, valueStride - T.Lanes));
             nint ahead = step * 2 * T.Lanes * PageTokens * TKv.ElementBytes;
             int row = 0;
             for (; row + 6 <= rows; row += 6)
@@ -167,16 +168,17 @@ internal static unsafe class AttentionProducts<T, TKv>
         Resume(o[3], at0, at1, scale, 3, out T a3, out T b3);
         Resume(o[4], at0, at1, scale, 4, out T a4, out T b4);
         Resume(o[5], at0, at1, scale, 5, out T a5, out T b5);
-        (nint from0, nint from1) = (TKv.OffsetOf(at0), TKv.OffsetOf(at1));
-        int valueBytes = valueStride * TKv.ElementBytes;
+        (nint from0, nint from1) = (TKv.ColumnOffset(at0), TKv.ColumnOffset(at1));
         for (nint key = firstKey; key < endKey;)
         {
-            byte* value = values[key / PageTokens] + (key % PageTokens * valueBytes);
+            byte* page = values[key / PageTokens];
             byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueBytes, ahead += 2 * T.Lanes * TKv.ElementBytes)
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, ahead += 2 * T.Lanes * TKv.ElementBytes)
             {
                 Fetch(ahead);
-                TKv.LoadValue(value, from0, from1, out T a, out T b);
+                byte* value = page + TKv.TokenOffset(key % PageTokens, valueStride);
+                T a = TKv.LoadValue<T>(value + from0, key);
+                T b = TKv.LoadValue<T>(value + from1, key);
                 Add(w0 + key, a, b, ref a0, ref b0);
                 Add(w1 + key, a, b, ref a1, ref b1);
                 Add(w2 + key, a, b, ref a2, ref b2);
@@ -202,16 +204,17 @@ internal static unsafe class AttentionProducts<T, TKv>
         float* w1 = weights[1];
         Resume(o[0], at0, at1, scale, 0, out T a0, out T b0);
         Resume(o[1], at0, at1, scale, 1, out T a1, out T b1);
-        (nint from0, nint from1) = (TKv.OffsetOf(at0), TKv.OffsetOf(at1));
-        int valueBytes = valueStride * TKv.ElementBytes;
+        (nint from0, nint from1) = (TKv.ColumnOffset(at0), TKv.ColumnOffset(at1));
         for (nint key = firstKey; key < endKey;)
         {
-            byte* value = values[key / PageTokens] + (key % PageTokens * valueBytes);
+            byte* page = values[key / PageTokens];
             byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueBytes, ahead += 2 * T.Lanes * TKv.ElementBytes)
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, ahead += 2 * T.Lanes * TKv.ElementBytes)
             {
                 Fetch(ahead);
-                TKv.LoadValue(value, from0, from1, out T a, out T b);
+                byte* value = page + TKv.TokenOffset(key % PageTokens, valueStride);
+                T a = TKv.LoadValue<T>(value + from0, key);
+                T b = TKv.LoadValue<T>(value + from1, key);
                 Add(w0 + key, a, b, ref a0, ref b0);
                 Add(w1 + key, a, b, ref a1, ref b1);
             }
@@ -226,16 +229,17 @@ internal static unsafe class AttentionProducts<T, TKv>
         float* weights, float* scale, byte** values, int valueStride, int firstKey, int endKey, float* o, byte** next, nint nextAt, int at0, int at1)
     {
         Resume(o, at0, at1, scale, 0, out T a0, out T b0);
-        (nint from0, nint from1) = (TKv.OffsetOf(at0), TKv.OffsetOf(at1));
-        int valueBytes = valueStride * TKv.ElementBytes;
+        (nint from0, nint from1) = (TKv.ColumnOffset(at0), TKv.ColumnOffset(at1));
         for (nint key = firstKey; key < endKey;)
         {
-            byte* value = values[key / PageTokens] + (key % PageTokens * valueBytes);
+            byte* page = values[key / PageTokens];
             byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, value += valueBytes, ahead += 2 * T.Lanes * TKv.ElementBytes)
+            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, ahead += 2 * T.Lanes * TKv.ElementBytes)
             {
                 Fetch(ahead);
-                TKv.LoadValue(value, from0, from1, out T a, out T b);
+                byte* value = page + TKv.TokenOffset(key % PageTokens, valueStride);
+                T a = TKv.LoadValue<T>(value + from0, key);
+                T b = TKv.LoadValue<T>(value + from1, key);
                 Add(weights + key, a, b, ref a0, ref b0);
             }
         }

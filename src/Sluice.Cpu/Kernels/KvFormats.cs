@@ -28,15 +28,14 @@ internal unsafe interface IKvFormat
     static abstract void LoadKeys<T>(byte* keys, nint i, out T first, out T second)
         where T : unmanaged, ISimd<T>;
 
-    /// <summary>Which columns of a value the two registers of a step have.</summary>
-    static abstract (int First, int Second) ColumnsOf<T>(int step, int valueStride)
-        where T : unmanaged, ISimd<T>;
+    /// <summary>Where the columns from <paramref name="column"/> on of a page's values begin, bytes.</summary>
+    static abstract nint ColumnOffset(int column);
 
-    /// <summary>Where <see cref="LoadValue"/> finds the columns that begin with <paramref name="column"/>, bytes from the value's start.</summary>
-    static abstract nint OffsetOf(int column);
+    /// <summary>Where a token's value begins, bytes from there; for two neighbours it may be the same.</summary>
+    static abstract nint TokenOffset(nint token, int valueStride);
 
-    /// <summary>Loads two registers of a value.</summary>
-    static abstract void LoadValue<T>(byte* value, nint first, nint second, out T a, out T b)
+    /// <summary>Loads as many columns as there are lanes of a token's value from where it is.</summary>
+    static abstract T LoadValue<T>(byte* value, nint token)
         where T : unmanaged, ISimd<T>;
 }
 
@@ -61,27 +60,30 @@ internal readonly unsafe struct F32Kv : IKvFormat
         second = default;
     }
 
-    /// <summary>Neighbours; an odd last register is computed twice: the same numbers to the same place.</summary>
-    public static (int First, int Second) ColumnsOf<T>(int step, int valueStride)
-        where T : unmanaged, ISimd<T> => (2 * step * T.Lanes, Math.Min(((2 * step) + 1) * T.Lanes, valueStride - T.Lanes));
+    public static nint ColumnOffset(int column) => column * sizeof(float);
 
-    public static nint OffsetOf(int column) => column * sizeof(float);
+    public static nint TokenOffset(nint token, int valueStride) => token * valueStride * sizeof(float);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadValue<T>(byte* value, nint first, nint second, out T a, out T b)
-        where T : unmanaged, ISimd<T>
-    {
-        a = T.Load((float*)(value + first));
-        b = T.Load((float*)(value + second));
-    }
+    public static T LoadValue<T>(byte* value, nint token)
+        where T : unmanaged, ISimd<T> => T.Load((float*)value);
 }
 
 /// <summary>
-/// Words of two numbers, which one load, a shift and a mask make two registers of: keys [element pairs, 16 tokens, 2]; values [16 tokens, blocks of 32 columns,
-/// 16, 2], column c beside column 16 + c of its block.
+/// Words of two numbers, the first in the upper half, as products of pairs want them: keys [element pairs, 16 tokens, 2]; values [panels of 32 columns, token pairs,
+/// 32 columns, 2].
 /// </summary>
 internal readonly unsafe struct BF16Kv : IKvFormat
 {
+    /// <summary>Columns of a panel of values.</summary>
+    public const int PanelColumns = 32;
+
+    /// <summary>Bytes of a pair of tokens in a panel.</summary>
+    public const int PairBytes = PanelColumns * sizeof(uint);
+
+    /// <summary>Bytes of a panel of a page.</summary>
+    public const int PanelBytes = 8 * PairBytes;
+
     public static int ElementBytes => sizeof(ushort);
 
     public static int Step => 2;
@@ -90,25 +92,32 @@ internal readonly unsafe struct BF16Kv : IKvFormat
 
     public static bool Scaled => false;
 
-    public static int ValueAlignment => 32;
+    public static int ValueAlignment => PanelColumns;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadKeys<T>(byte* keys, nint i, out T first, out T second)
-        where T : unmanaged, ISimd<T> => T.SplitWords(T.Load((float*)(keys + (i * 32))), out first, out second);
+        where T : unmanaged, ISimd<T> => T.SplitWords(T.Load((float*)(keys + (i * 32))), out second, out first);
 
-    public static (int First, int Second) ColumnsOf<T>(int step, int valueStride)
-        where T : unmanaged, ISimd<T>
-    {
-        (int block, int register) = Math.DivRem(step, 16 / T.Lanes);
-        int column = (32 * block) + (register * T.Lanes);
-        return (column, column + 16);
-    }
+    public static nint ColumnOffset(int column) => (column / PanelColumns * PanelBytes) + (column % PanelColumns * sizeof(uint));
 
-    public static nint OffsetOf(int column) => ((column & ~31) * sizeof(ushort)) + ((column & 15) * 2 * sizeof(ushort)) + ((column & 16) / 16 * sizeof(ushort));
+    public static nint TokenOffset(nint token, int valueStride) => token / 2 * PairBytes;
+
+    /// <summary>Where a number of a token's value is, in 16-bit words from the page's values.</summary>
+    public static int WordOf(int token, int column) =>
+        (column / PanelColumns * (PanelBytes / sizeof(ushort))) + (token / 2 * (PairBytes / sizeof(ushort))) + (column % PanelColumns * 2) + 1 - (token % 2);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadValue<T>(byte* value, nint first, nint second, out T a, out T b)
-        where T : unmanaged, ISimd<T> => T.SplitWords(T.Load((float*)(value + first)), out a, out b);
+    public static T LoadValue<T>(byte* value, nint token)
+        where T : unmanaged, ISimd<T>
+    {
+        T words = T.Load((float*)value);
+        T number;
+        if (token % 2 == 0)
+            T.SplitWords(words, out _, out number);
+        else
+            T.SplitWords(words, out number, out _);
+        return number;
+    }
 }
 
 /// <summary>As <see cref="F32Kv"/>, in bytes, with a factor for each key and each value behind them.</summary>
@@ -132,16 +141,11 @@ internal readonly unsafe struct Int8Kv : IKvFormat
         second = T.LoadSignedBytes((sbyte*)keys + (i * 16) + 16);
     }
 
-    public static (int First, int Second) ColumnsOf<T>(int step, int valueStride)
-        where T : unmanaged, ISimd<T> => F32Kv.ColumnsOf<T>(step, valueStride);
+    public static nint ColumnOffset(int column) => column;
 
-    public static nint OffsetOf(int column) => column;
+    public static nint TokenOffset(nint token, int valueStride) => token * valueStride;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadValue<T>(byte* value, nint first, nint second, out T a, out T b)
-        where T : unmanaged, ISimd<T>
-    {
-        a = T.LoadSignedBytes((sbyte*)value + first);
-        b = T.LoadSignedBytes((sbyte*)value + second);
-    }
+    public static T LoadValue<T>(byte* value, nint token)
+        where T : unmanaged, ISimd<T> => T.LoadSignedBytes((sbyte*)value);
 }

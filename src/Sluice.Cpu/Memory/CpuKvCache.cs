@@ -62,10 +62,10 @@ internal sealed unsafe class CpuKvCache : KvCache
             case KvDtype.BF16:
                 ushort* words = (ushort*)keys;
                 for (int i = 0; i < HeadDim; i++)
-                    words[(((i / 2 * PageTokens) + token) * 2) + (i % 2)] = StoredNumbers.ToBF16(key[i]);
-                byte* columns = keys + ValuesAfterKeys + (token * ValueStride * sizeof(ushort));
+                    words[(((i / 2 * PageTokens) + token) * 2) + 1 - (i % 2)] = StoredNumbers.ToBF16(key[i]);
+                words = (ushort*)(keys + ValuesAfterKeys);
                 for (int i = 0; i < HeadDim; i++)
-                    *(ushort*)(columns + BF16Kv.OffsetOf(i)) = StoredNumbers.ToBF16(value[i]);
+                    words[BF16Kv.WordOf(token, i)] = StoredNumbers.ToBF16(value[i]);
                 break;
             case KvDtype.Int8:
                 float* factors = (float*)(keys + FactorsAfterKeys);
