@@ -228,7 +228,7 @@ public sealed class FastProductTests
     }
 
     /// <summary>Every way this process has: assembled, with and without AMX, and registers of every width.</summary>
-    private static IEnumerable<(KernelSet Kernels, int Threads)> Ways()
+    internal static IEnumerable<(KernelSet Kernels, int Threads)> Ways()
     {
         const ActivationPrecision Fast = ActivationPrecision.Fast;
         yield return (KernelSet.Best(Fast)!, 1);

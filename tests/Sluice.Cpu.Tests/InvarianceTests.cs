@@ -73,7 +73,7 @@ public sealed class InvarianceTests
     /// <summary>Beyond 1024 keys attention works in segments, which decoding shares among threads and prefill does not.</summary>
     [Theory]
     [InlineData(KvDtype.Float32, 3e-6f)]
-    [InlineData(KvDtype.BF16, 1e-4f)]
+    [InlineData(KvDtype.BF16, 1e-3f)]
     [InlineData(KvDtype.Int8, 1e-4f)]
     public void A_long_context_gives_the_same_bits_in_prefill_and_in_decoding(KvDtype type, float tolerance)
     {

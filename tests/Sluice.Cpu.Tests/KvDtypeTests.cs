@@ -46,6 +46,34 @@ public sealed unsafe class KvDtypeTests
         }
     }
 
+    /// <summary>Fast products round queries and weights too; assembled tiles give the bits of managed code.</summary>
+    [Fact]
+    public void Rounded_queries_and_weights_agree_on_every_instruction_set()
+    {
+        for (int seed = 0; seed < 12; seed++)
+        {
+            float[] expected = OperationTests.Run(new ReferenceBackend(KvDtype.BF16), OperationCases.Attention, seed);
+            float[]? first = null;
+            foreach ((KernelSet kernels, int threads) in FastProductTests.Ways())
+            {
+                float[] found = OperationTests.Run(new CpuBackend(new CpuOptions { Threads = threads, KvDtype = KvDtype.BF16 }, kernels), OperationCases.Attention, seed);
+                string what = $"seed {seed}, {kernels.Name}, {threads} threads";
+                OperationTests.AssertClose(expected, found, 1e-2, what);
+                OperationTests.AssertSame(first ??= found, found, what);
+            }
+        }
+
+        foreach ((int headDim, int group, int keys) in ((int, int, int)[])[(2, 1, 3), (16, 8, 64), (40, 3, 65), (96, 7, 200), (128, 13, 79), (256, 8, 1100)])
+        {
+            float[]? first = null;
+            foreach ((KernelSet kernels, int threads) in FastProductTests.Ways())
+            {
+                float[] found = Check(KvDtype.BF16, kernels, threads, headDim, group, keys, tolerance: 8e-3);
+                OperationTests.AssertSame(first ??= found, found, $"{kernels.Name}, {headDim} x {keys}");
+            }
+        }
+    }
+
     [Fact]
     public void Pages_take_the_bytes_of_their_type()
     {
@@ -99,7 +127,7 @@ public sealed unsafe class KvDtypeTests
         Assert.Equal([64, -127], rounded[..2]);
     }
 
-    private static void Check(KvDtype type, KernelSet kernels, int threads, int headDim, int group, int keys)
+    private static float[] Check(KvDtype type, KernelSet kernels, int threads, int headDim, int group, int keys, double tolerance = 4e-6)
     {
         Random random = new(headDim);
         using CpuBackend backend = new(new CpuOptions { Threads = threads, KvDtype = type }, kernels);
@@ -134,10 +162,12 @@ public sealed unsafe class KvDtypeTests
                 double expected = 0;
                 for (int position = 0; position < keys; position++)
                     expected += Math.Exp(scores[position] - largest) / total * kept[(2 * position) + 1][i];
-                if (!(Math.Abs(expected - found[(head * headDim) + i]) < 4e-6))
+                if (!(Math.Abs(expected - found[(head * headDim) + i]) < tolerance))
                     Assert.Fail($"{type}, {kernels.Name}, {headDim} x {keys}: head {head}, element {i} is {found[(head * headDim) + i]:r}, expected {expected:r}");
             }
         }
+
+        return found;
     }
 
     private static float[] Attend(CpuBackend backend, KvCache kv, float[] queries, int group, int position)

@@ -17,6 +17,8 @@ internal sealed unsafe class AssembledKernels
 
     private readonly Lock _assembling = new();
     private readonly nint[] _bfloat16 = new nint[Heights];
+    private readonly nint[] _scores = new nint[Heights];
+    private readonly nint[] _combine = new nint[Heights];
     private readonly nint[] _e4m3 = new nint[Heights];
     private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
     private readonly nint[] _amxBFloat16 = new nint[2 * 3];
@@ -50,6 +52,14 @@ internal sealed unsafe class AssembledKernels
     /// <summary>The tile of BF16 weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
     public Tile BFloat16(int rows) =>
         new(Volatile.Read(ref _bfloat16[rows]) is not 0 and var known ? known : Assemble(ref _bfloat16[rows], new BFloat16Tile(rows)));
+
+    /// <summary>The tile of attention's scores, likewise.</summary>
+    public Tile Scores(int rows) =>
+        new(Volatile.Read(ref _scores[rows]) is not 0 and var known ? known : Assemble(ref _scores[rows], new ScoreTile(rows)));
+
+    /// <summary>The tile of attention's weighted sums, likewise.</summary>
+    public Tile Combine(int rows) =>
+        new(Volatile.Read(ref _combine[rows]) is not 0 and var known ? known : Assemble(ref _combine[rows], new CombineTile(rows)));
 
     /// <summary>The tile of E4M3 weights, likewise.</summary>
     public Tile E4M3(int rows) =>

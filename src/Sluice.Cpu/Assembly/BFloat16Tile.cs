@@ -17,7 +17,6 @@ internal class BFloat16Tile(int rows) : TileAssembler
     /// <summary>Rows from which on a tile takes longer for what it reads than the hardware looks ahead.</summary>
     private const int SlowRows = 6;
 
-
     /// <summary>Bytes of a pair of columns in a panel.</summary>
     protected virtual int PairBytes => 128;
 
@@ -68,7 +67,7 @@ internal class BFloat16Tile(int rows) : TileAssembler
     }
 
     /// <summary>Fetches what comes some way after a pair of columns.</summary>
-    protected void PrefetchPair(int weights)
+    protected virtual void PrefetchPair(int weights)
     {
         for (int line = 0; line < PairBytes; line += 64)
         {

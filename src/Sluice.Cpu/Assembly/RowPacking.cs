@@ -25,6 +25,9 @@ internal static class RowPacking
     /// <summary>Bytes of a block of one row in BF16.</summary>
     public const int BFloat16RecordBytes = 2 * BlockColumns;
 
+    /// <summary>Bytes of a row in BF16.</summary>
+    public static nint BFloat16RowBytes(int columns) => (nint)((columns + BlockColumns - 1) / BlockColumns) * BFloat16RecordBytes;
+
     /// <summary>
     /// Bytes of a block of one row in INT8: 32 numbers; from <see cref="Int8InitialAt"/> on what sums of their products with weights begin
     /// from, for each half of them (int32); at <see cref="Int8MagicAt"/> what to subtract from the sums; at <see cref="Int8SharedAt"/> something that

@@ -45,6 +45,18 @@ internal unsafe struct TileArguments
     /// <summary>The outputs that will be needed next, likewise.</summary>
     public float* NextOutputs;
 
+    /// <summary>A second page of keys, for attention.</summary>
+    public byte* MoreWeights;
+
+    /// <summary>What will be needed after <see cref="Next"/>, for attention.</summary>
+    public byte* MoreNext;
+
+    /// <summary>Pages of values, then as many that will be needed next, for attention.</summary>
+    public byte** Pages;
+
+    /// <summary>Bytes from a page to its part that is meant.</summary>
+    public nint PageOffset;
+
     /// <summary>Shapes of tile registers, for AMX.</summary>
     public AmxShapes Shapes;
 

@@ -1,4 +1,5 @@
 using Sluice.Backends;
+using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Memory;
 
 namespace Sluice.Cpu.Kernels;
@@ -14,6 +15,9 @@ internal unsafe struct AttentionTile
 
     /// <summary>Pages of a block.</summary>
     public const int BlockPages = BlockKeys / PageTokens;
+
+    /// <summary>Bytes of a row's <see cref="PackedWeights"/>.</summary>
+    public const int PackedWeightBytes = BlockKeys * sizeof(ushort);
 
     /// <summary>Pages are of 16 tokens.</summary>
     private const int PageTokens = 16;
@@ -36,8 +40,17 @@ internal unsafe struct AttentionTile
     /// <summary>Bytes from a page's keys to its values.</summary>
     public int ValuesAfterKeys;
 
+    /// <summary>Whether queries and weights are rounded to BF16, as keys and values were.</summary>
+    public bool IsRounded;
+
     /// <summary>Query rows, each [headDim].</summary>
     public float** Queries;
+
+    /// <summary>Where rounded queries are kept: as float32, [rows, headDim], or packed for tiles.</summary>
+    public byte* RoundedQueries;
+
+    /// <summary>Where weights of a block are packed for tiles: [row tiles, pages, rows of the tile, 8 pairs].</summary>
+    public byte* PackedWeights;
 
     /// <summary>Position of each row, ascending.</summary>
     public int* Positions;
@@ -58,11 +71,11 @@ internal unsafe struct AttentionTile
     public float** Sums;
 
     /// <summary>Bytes a tile of at most <paramref name="rows"/> rows needs.</summary>
-    public static long BytesOf(int rows, int valueStride) =>
-        rows * ((long)(3 * sizeof(float*)) + (sizeof(float) * (BlockKeys + 16L + valueStride + 4)));
+    public static long BytesOf(int rows, CpuKvCache kv, bool isRounded) =>
+        rows * ((long)(3 * sizeof(float*)) + (sizeof(float) * (BlockKeys + 16L + kv.ValueStride + 4)) + (isRounded ? QueryBytes(kv) + PackedWeightBytes : 0));
 
     /// <summary>Lays a tile of at most <paramref name="rows"/> rows into memory.</summary>
-    public static AttentionTile In(byte* memory, int rows, CpuKvCache kv)
+    public static AttentionTile In(byte* memory, int rows, CpuKvCache kv, bool isRounded)
     {
         int valueStride = kv.ValueStride;
         AttentionTile tile = new()
@@ -72,6 +85,7 @@ internal unsafe struct AttentionTile
             KvType = kv.Type,
             FactorsAfterKeys = kv.FactorsAfterKeys,
             ValuesAfterKeys = kv.ValuesAfterKeys,
+            IsRounded = isRounded,
         };
         float* scores = (float*)memory;
         float* sums = scores + (rows * BlockKeys);
@@ -85,6 +99,8 @@ internal unsafe struct AttentionTile
         tile.Scores = pointers;
         tile.Sums = pointers + rows;
         tile.Queries = pointers + (2 * rows);
+        tile.RoundedQueries = (byte*)(pointers + (3 * rows));
+        tile.PackedWeights = tile.RoundedQueries + (rows * QueryBytes(kv));
         for (int row = 0; row < rows; row++)
         {
             tile.Scores[row] = scores + (row * BlockKeys);
@@ -93,4 +109,6 @@ internal unsafe struct AttentionTile
 
         return tile;
     }
+
+    private static nint QueryBytes(CpuKvCache kv) => Math.Max((nint)kv.HeadDim * sizeof(float), RowPacking.BFloat16RowBytes(kv.HeadDim));
 }

@@ -79,7 +79,7 @@ internal abstract unsafe class KernelSet
     /// <inheritdoc cref="Router{T}.Run"/>
     public abstract void Route(float* logits, int count, int topK, bool normalise, int* chosen, float* weights);
 
-    /// <inheritdoc cref="OnlineSoftmax{T,TWide}.Clear"/>
+    /// <summary>Begins: no keys yet; queries are rounded and packed where that is wanted.</summary>
     public abstract void BeginAttention(in AttentionTile tile);
 
     /// <inheritdoc cref="OnlineSoftmax{T,TWide}.AddBlock"/>
@@ -109,6 +109,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
     private readonly PanelProduct _e4m3;
     private readonly PanelProduct? _assembledE4M3;
     private readonly PanelProduct? _amxE4M3;
+    private readonly AssembledAttention? _attention;
     private readonly PanelProduct?[] _quantised = new PanelProduct?[(int)DType.Other + 1];
 
     /// <summary>Kernels named <paramref name="name"/>; products at <paramref name="precision"/>, as far as there are any in <paramref name="assembled"/> ones.</summary>
@@ -121,6 +122,9 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
         _bf16 = features.HasFlag(CpuFeatures.AmxBFloat16) ? new AmxBFloat16Product(assembled!)
             : features.HasFlag(CpuFeatures.Avx512BFloat16) ? new BFloat16Product(assembled!)
             : new PanelProduct<T, BF16Format>(form);
+
+        // Processors with AMX do float32 faster than the instruction that this uses.
+        _attention = features.HasFlag(CpuFeatures.Avx512BFloat16) && !features.HasFlag(CpuFeatures.AmxBFloat16) ? new AssembledAttention(assembled!) : null;
         _e4m3 = new PanelProduct<T, E4M3Format>(form);
         if (features.HasFlag(CpuFeatures.Avx512BFloat16) && Avx512Vbmi.IsSupported)
         {
@@ -185,12 +189,22 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
     public override void Route(float* logits, int count, int topK, bool normalise, int* chosen, float* weights) =>
         Router<TWide>.Run(logits, count, topK, normalise, chosen, weights);
 
-    public override void BeginAttention(in AttentionTile tile) => OnlineSoftmax<T, TWide>.Clear(tile);
+    public override void BeginAttention(in AttentionTile tile)
+    {
+        OnlineSoftmax<T, TWide>.Clear(tile);
+        if (tile.IsRounded && _attention is not null)
+            AssembledAttention.PackQueries(tile);
+        else
+            OnlineSoftmax<T, TWide>.RoundQueries(tile);
+    }
 
     public override void AttendBlock(in AttentionTile tile, int firstPosition, byte** keys, int pages, byte** nextKeys)
     {
         switch (tile.KvType)
         {
+            case KvDtype.BF16 when tile.IsRounded && _attention is not null:
+                _attention.AddBlock(tile, firstPosition, keys, pages, nextKeys);
+                break;
             case KvDtype.BF16:
                 OnlineSoftmax<T, TWide>.AddBlock<BF16Kv>(tile, firstPosition, keys, pages, nextKeys);
                 break;

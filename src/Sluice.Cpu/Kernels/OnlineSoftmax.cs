@@ -12,6 +12,12 @@ internal static unsafe class OnlineSoftmax<T, TWide>
     where T : unmanaged, ISimd<T>
     where TWide : unmanaged, ISimd<TWide>
 {
+    /// <summary>2^16 + 1: a number times it, less that product less the number, has the 8 bits of a bfloat16, rounded to the nearest (Veltkamp's splitting).</summary>
+    private const float Splitter = 65537;
+
+    /// <summary>Weights below it, which no sum shows, are zero when rounded: they would not come through products of pairs.</summary>
+    private const float LeastWeight = 1e-30f;
+
     /// <summary>Begins: no keys yet.</summary>
     public static void Clear(in AttentionTile tile)
     {
@@ -20,6 +26,17 @@ internal static unsafe class OnlineSoftmax<T, TWide>
             tile.Largest[row] = float.NegativeInfinity;
             new Span<float>(tile.Totals + (row * TWide.Lanes), TWide.Lanes).Clear();
             new Span<float>(tile.Sums[row], tile.ValueStride).Clear();
+        }
+    }
+
+    /// <summary>Rounds the queries to BF16, if that is asked.</summary>
+    public static void RoundQueries(in AttentionTile tile)
+    {
+        for (int row = 0; tile.IsRounded && row < tile.Rows; row++)
+        {
+            float* rounded = (float*)tile.RoundedQueries + ((nint)row * tile.HeadDim);
+            RowRounding.ToBFloat16(tile.Queries[row], tile.HeadDim, rounded);
+            tile.Queries[row] = rounded;
         }
     }
 
@@ -124,7 +141,8 @@ internal static unsafe class OnlineSoftmax<T, TWide>
     private static float* FactorsOf(in AttentionTile tile, byte** keys, int key, int pages) =>
         (float*)(keys[Math.Min(key / KvCache.PageTokens, pages - 1)] + tile.FactorsAfterKeys);
 
-    private static int CountOf(in AttentionTile tile, int row, int firstPosition) =>
+    /// <summary>The keys of a block that a row sees.</summary>
+    public static int CountOf(in AttentionTile tile, int row, int firstPosition) =>
         Math.Min(AttentionTile.BlockKeys, tile.Positions[row] + 1 - firstPosition);
 
     /// <summary>
@@ -132,7 +150,7 @@ internal static unsafe class OnlineSoftmax<T, TWide>
     /// scores take those of the keys first, and weights those of the values last, when the total has been taken.
     /// </summary>
     [MethodImpl(Jit.Kernel)]
-    private static void Weigh<TKv>(in AttentionTile tile, int row, int count, float scale, byte** keys, int pages)
+    public static void Weigh<TKv>(in AttentionTile tile, int row, int count, float scale, byte** keys, int pages)
         where TKv : struct, IKvFormat
     {
         float* scores = tile.Scores[row];
@@ -160,6 +178,12 @@ internal static unsafe class OnlineSoftmax<T, TWide>
         for (int i = 0; i < AttentionTile.BlockKeys; i += TWide.Lanes)
         {
             TWide weight = VectorMath.Exp(TWide.Load(scores + i) - shift);
+            if (tile.IsRounded)
+            {
+                TWide split = weight * TWide.Broadcast(Splitter);
+                weight = TWide.SelectLess(weight, TWide.Broadcast(LeastWeight), TWide.Zero, split - (split - weight));
+            }
+
             sum += weight;
             if (TKv.Scaled)
                 weight *= TWide.Load(FactorsOf(tile, keys, i, pages) + KvCache.PageTokens);

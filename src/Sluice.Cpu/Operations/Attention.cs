@@ -10,7 +10,8 @@ namespace Sluice.Cpu.Operations;
 /// <summary>
 /// Causal grouped-query attention over pages. The query heads of a group and a few neighbouring tokens make a tile, which reads the keys
 /// and values of their head once. Keys are taken in segments of 1024 positions, each a softmax of its own, merged in order: with few
-/// tiles, as in decoding, segments are items that threads share; with many, a tile walks its segments. The arithmetic is the same.
+/// tiles, as in decoding, segments are items that threads share; with many, a tile walks its segments. The arithmetic is the same. Fast products over keys
+/// and values in BF16 round queries and weights to BF16 too.
 /// </summary>
 internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : ParallelWork, IDisposable
 {
@@ -30,6 +31,7 @@ internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : Par
     private long _tileBytes;
     private int _layer;
     private int _segments;
+    private bool _isRounded;
 
     public void Run(StepBatch batch, AttentionConfig shape, CpuActivation q, CpuActivation? gate, CpuKvCache kv, int layer, CpuActivation y)
     {
@@ -39,7 +41,8 @@ internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : Par
         int longest = CutIntoTiles();
         int items = _tiles.Count * shape.KvHeads;
         int segments = (longest + SegmentKeys - 1) / SegmentKeys;
-        _tileBytes = (AttentionTile.BytesOf(MaxRows, kv.ValueStride) + 63) / 64 * 64;
+        _isRounded = kv.Type == KvDtype.BF16 && kernels.Precision == ActivationPrecision.Fast;
+        _tileBytes = (AttentionTile.BytesOf(MaxRows, kv, _isRounded) + 63) / 64 * 64;
 
         bool shared = segments > 1 && items < 4 * pool.Threads;
         _segments = shared ? segments : 1;
@@ -100,7 +103,7 @@ internal sealed unsafe class Attention(WorkerPool pool, KernelSet kernels) : Par
     private (TileSpan Span, int Head) Find(int tileAndHead) => (_tiles[tileAndHead / _shape.KvHeads], tileAndHead % _shape.KvHeads);
 
     private AttentionTile TileAt(long index) =>
-        AttentionTile.In(_tileMemory + (index * _tileBytes), MaxRows, _kv);
+        AttentionTile.In(_tileMemory + (index * _tileBytes), MaxRows, _kv, _isRounded);
 
     /// <summary>Points a tile at its queries: token after token, the heads of the group within.</summary>
     private AttentionTile Prepare(AttentionTile tile, TileSpan span, int head)

@@ -156,12 +156,11 @@ internal sealed unsafe class RowPreparation(WorkerPool pool) : ParallelWork, IDi
 
     private static long RowBytesOf(RowForm form, int columns)
     {
-        int blocks = (columns + RowPacking.BlockColumns - 1) / RowPacking.BlockColumns;
         return form switch
         {
             RowForm.Float32 => 0,
             RowForm.Rounded => CpuActivation.StrideOf(columns) * (long)sizeof(float),
-            RowForm.BFloat16 or RowForm.BFloat16Amx => blocks * (long)RowPacking.BFloat16RecordBytes,
+            RowForm.BFloat16 or RowForm.BFloat16Amx => RowPacking.BFloat16RowBytes(columns),
             _ => QuantisedFormat.SuperBlocksOf(columns) * (long)(QuantisedFormat.Blocks * RowPacking.Int8RecordBytes),
         };
     }
