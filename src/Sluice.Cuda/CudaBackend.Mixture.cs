@@ -13,9 +13,9 @@ public sealed unsafe partial class CudaBackend
     /// <inheritdoc/>
     public void Route(Activation logits, bool normalise, Routing routing, int rows)
     {
-        if (_profile?.Wants("route", RouteWork(logits, routing, rows)) == false)
-            return;
-        _experts.Route(_profile?.DrawLogits(On(logits)) ?? On(logits), normalise, On(routing), rows);
+        if (_profile?.Wants("route", RouteWork(logits, routing, rows)) != false)
+            _experts.Route(_profile?.DrawLogits(On(logits)) ?? On(logits), normalise, On(routing), rows);
+        ProfileChoice(logits, normalise, routing, rows);
     }
 
     /// <inheritdoc/>
@@ -36,6 +36,8 @@ public sealed unsafe partial class CudaBackend
             _experts.RouteBesideShared(
                 _profile?.DrawLogits(On(logits)) ?? On(logits), normalise, On(routing), On(shared.GateUp), On(down), On(shared.Result), ahead, rows);
         }
+
+        ProfileChoice(logits, normalise, routing, rows);
     }
 
     /// <inheritdoc/>
@@ -63,6 +65,12 @@ public sealed unsafe partial class CudaBackend
     {
         if (_profile?.Wants("add shared", OperationWork.Rows(rows, 3 * y.Width)) != false)
             _rows.AddGated(On(x), On(gate), On(y), rows);
+    }
+
+    private void ProfileChoice(Activation logits, bool normalise, Routing routing, int rows)
+    {
+        if (_profile?.WantsPiece("(the choice of experts alone)", RouteWork(logits, routing, rows)) == true)
+            _experts.Choose(_profile.DrawLogits(On(logits)), normalise, On(routing), rows);
     }
 
     // When only another operation is timed, their sum is owed all the same, so that what adds it can be.

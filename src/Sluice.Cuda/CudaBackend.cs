@@ -357,9 +357,15 @@ public sealed unsafe partial class CudaBackend : IBackend
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(w);
         if (_step.Prefills.Count > 0 || !DeltaNet.CanFuse(states.Shape, batch.Sequences.Length))
+        {
             IBackend.InTurn(this, batch, x, w, states, layer);
-        else if (_profile?.Wants("gated deltanet", OperationWork.DeltaNet(batch, states.Shape)) != false)
+            return;
+        }
+
+        if (_profile?.Wants("gated deltanet", OperationWork.DeltaNet(batch, states.Shape)) != false)
             _deltaNet.Fused(_step.Pointers, _step.Decodes, x, w, On(states), layer);
+        if (_profile?.WantsPiece("(its delta rule alone)", OperationWork.DeltaRule(batch, states.Shape)) == true)
+            _deltaNet.Run(_step.Pointers, _step, On(x.Qkv), On(x.B), On(x.A), On(w.ALog), On(w.DtBias), On(states), layer, On(x.Gated));
     }
 
     /// <inheritdoc/>

@@ -63,12 +63,14 @@ internal sealed class CardBench(CudaBackend card, LanguageModel model, int repea
         Table table = new Table().Border(TableBorder.Simple).AddColumn(what);
         foreach (string column in new[] { "calls", "us", "MB", "GFLOP", "floor us", "of floor" })
             table.AddColumn(column, c => c.RightAligned());
-        double floor = times.Skip(1).Sum(Floor);
-        double sum = times.Skip(1).Sum(time => time.Microseconds);
-        foreach (OperationTime time in times.Skip(1).OrderByDescending(time => time.Microseconds))
+        OperationTime[] parts = [.. times.Skip(1).Where(time => time.IsPart).OrderByDescending(time => time.Microseconds)];
+        double floor = parts.Sum(Floor);
+        foreach (OperationTime time in parts)
             Add(time.Name, time.Calls, time.Microseconds, time.Bytes, time.Flops, Floor(time));
-        Add("sum", times.Skip(1).Sum(time => time.Calls), sum, times[0].Bytes, times[0].Flops, floor);
+        Add("sum", parts.Sum(time => time.Calls), parts.Sum(time => time.Microseconds), times[0].Bytes, times[0].Flops, floor);
         Add("step", 1, times[0].Microseconds, times[0].Bytes, times[0].Flops, floor);
+        foreach (OperationTime piece in times.Skip(1).Where(time => !time.IsPart))
+            Add(piece.Name, piece.Calls, piece.Microseconds, piece.Bytes, piece.Flops, Floor(piece));
         AnsiConsole.Write(table);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,

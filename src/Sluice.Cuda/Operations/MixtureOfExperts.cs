@@ -48,9 +48,7 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
         (ulong from, int stride) = logits.Place;
         if (rows > ChunkRows)
         {
-            Of("choose_rows", routing, normalise).Launch(
-                _launcher.Stream, (Launcher.CeilDiv(rows, Warps), 1, 1), 32 * Warps, Warps * choice.RoomBytes,
-                &from, &stride, &choice.Ids, &choice.Weights, &rows);
+            Choose(logits, normalise, routing, rows);
             Align(routing, normalise, rows);
             return;
         }
@@ -63,6 +61,15 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
         _launcher.Get("route.cu", "route", Chosen, logits.Width, routing.TopK, normalise ? 1 : 0, chunk).Launch(
             _launcher.Stream, (blocks, 1, 1), 32 * warps, sharedBytes,
             &from, &stride, &choice.Ids, &choice.Weights, &choice.Sorted, &choice.Plan, &choice.Ready, &box, &rows, &choice.TileRows);
+    }
+
+    /// <summary>The choice alone, without the experts' order of work.</summary>
+    public void Choose(CudaActivation logits, bool normalise, CudaRouting routing, int rows)
+    {
+        Choice choice = Prepare(logits, routing, rows);
+        (ulong from, int stride) = logits.Place;
+        Of("choose_rows", routing, normalise).Launch(
+            _launcher.Stream, (Launcher.CeilDiv(rows, Warps), 1, 1), 32 * Warps, Warps * choice.RoomBytes, &from, &stride, &choice.Ids, &choice.Weights, &rows);
     }
 
     /// <summary>The same for few rows, with the shared expert's result beside it; meanwhile the beginning of <paramref name="ahead"/> is fetched.</summary>

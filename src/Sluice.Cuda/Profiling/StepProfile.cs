@@ -10,7 +10,8 @@ namespace Sluice.Cuda.Profiling;
 /// <param name="Microseconds">All calls of a step together, alone on the card.</param>
 /// <param name="Bytes">The least all of them must move, bytes.</param>
 /// <param name="Flops">The least all of them must compute.</param>
-public sealed record OperationTime(string Name, int Calls, double Microseconds, double Bytes, double Flops);
+/// <param name="IsPart">Whether the step has it; else it is a piece of a longer operation, run by itself to be compared with others' kernels.</param>
+public sealed record OperationTime(string Name, int Calls, double Microseconds, double Bytes, double Flops, bool IsPart = true);
 
 /// <summary>
 /// Times a step and each kind of operation in it: each is recorded alone, all its calls one behind another over the weights of all layers, so that
@@ -33,13 +34,15 @@ internal sealed class StepProfile(CudaStream stream, int repeats) : IDisposable
     /// <summary>Whether an operation is to run now.</summary>
     public bool Wants(string name, OperationWork work)
     {
-        if (_isCollecting)
-        {
-            OperationTime before = _times.GetValueOrDefault(name) ?? new OperationTime(name, 0, 0, 0, 0);
-            _times[name] = before with { Calls = before.Calls + 1, Bytes = before.Bytes + work.Bytes, Flops = before.Flops + work.Flops };
-        }
-
+        Collect(name, work, isPart: true);
         return _measured == Everything || _measured == name;
+    }
+
+    /// <summary>Whether a piece of an operation is to run now, by itself; see <see cref="OperationTime.IsPart"/>.</summary>
+    public bool WantsPiece(string name, OperationWork work)
+    {
+        Collect(name, work, isPart: false);
+        return _measured == name;
     }
 
     /// <summary>Random router logits in place of a layer's, other ones for each call.</summary>
@@ -82,7 +85,15 @@ internal sealed class StepProfile(CudaStream stream, int repeats) : IDisposable
             _times[name] = _times[name] with { Microseconds = CardTimer.Median(stream, repeats, () => graph.Launch(stream)) };
         }
 
-        OperationTime[] parts = [.. _times.Values.Skip(1)];
+        OperationTime[] parts = [.. _times.Values.Skip(1).Where(time => time.IsPart)];
         _times[Everything] = _times[Everything] with { Bytes = parts.Sum(part => part.Bytes), Flops = parts.Sum(part => part.Flops) };
+    }
+
+    private void Collect(string name, OperationWork work, bool isPart)
+    {
+        if (!_isCollecting)
+            return;
+        OperationTime before = _times.GetValueOrDefault(name) ?? new OperationTime(name, 0, 0, 0, 0, isPart);
+        _times[name] = before with { Calls = before.Calls + 1, Bytes = before.Bytes + work.Bytes, Flops = before.Flops + work.Flops };
     }
 }
