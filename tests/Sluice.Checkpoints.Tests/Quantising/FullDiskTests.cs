@@ -1,17 +1,15 @@
 using Sluice.Checkpoints.Quantising;
 using Sluice.Core;
+using Sluice.Testing;
 
 namespace Sluice.Checkpoints.Tests.Quantising;
 
 /// <summary>
-/// A disk that is full, as Linux's <c>/dev/full</c> is: what was written before is kept, and nothing is left of what was not. Files are written beside their places under
-/// another name, which here is a link to that device.
+/// On a disk that is full, what was written before is kept, and nothing is left of what was not.
 /// </summary>
 public sealed class FullDiskTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
-
-    public FullDiskTests() => Assert.SkipUnless(File.Exists("/dev/full"), "/dev/full is always full");
 
     public void Dispose() => _folder.Dispose();
 
@@ -21,9 +19,11 @@ public sealed class FullDiskTests : IDisposable
     [InlineData(GgufMix.Q4_K_M)]
     public void No_GGUF_file_is_left(GgufMix mix)
     {
+        Assert.SkipUnless(FullDisk.Exists, "no disk is always full here");
+        using FullDisk disk = new();
         using Checkpoint source = Checkpoint.Open(TestData.Demo);
         File.WriteAllText(_folder["x.gguf"], "what was there");
-        File.CreateSymbolicLink(_folder["x.gguf.unfinished"], "/dev/full");
+        FullDisk.PutBehind(_folder["x.gguf"]);
         CheckpointException error = Assert.Throws<CheckpointException>(() => GgufQuantiser.Write(source, _folder["x.gguf"], mix));
         Assert.Contains("x.gguf: cannot be written (", error.Message, StringComparison.Ordinal);
         Assert.Contains("No space left on device", error.Message, StringComparison.Ordinal);
@@ -40,6 +40,8 @@ public sealed class FullDiskTests : IDisposable
     [InlineData("config.json", false)]
     public void No_folder_is_left(string full, bool replaces)
     {
+        Assert.SkipUnless(FullDisk.Exists, "no disk is always full here");
+        using FullDisk disk = new();
         string folder = _folder["fp8"];
         byte[] identity = [];
         if (replaces)
@@ -55,7 +57,7 @@ public sealed class FullDiskTests : IDisposable
         }
 
         string[] before = Directory.GetFiles(folder);
-        File.CreateSymbolicLink(Path.Combine(folder, full + ".unfinished"), "/dev/full");
+        FullDisk.PutBehind(Path.Combine(folder, full));
         using (Checkpoint source = Checkpoint.Open(TestData.Demo))
         {
             CheckpointException error = Assert.Throws<CheckpointException>(() => Fp8Quantiser.Quantise(source, folder));
