@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
+using System.Text.Json.Nodes;
 using Sluice.Testing;
 
 namespace Sluice.Cli.Tests;
@@ -55,7 +55,7 @@ public sealed class QuantizeTests : IDisposable
         Assert.InRange(difference, 0.998, 1.002);
 
         string strings = _folder.At("strings.json");
-        await File.WriteAllTextAsync(strings, JsonSerializer.Serialize((string[])["<|im_start|>e\u0301<think>", "  \n\r\n a\u0323\u0307 42 'S 한국 👨‍👩‍👧‍👦", "#version \0 \u2028<tool_call>", ""]));
+        await File.WriteAllTextAsync(strings, new JsonArray("<|im_start|>e\u0301<think>", "  \n\r\n a\u0323\u0307 42 'S 한국 👨‍👩‍👧‍👦", "#version \0 \u2028<tool_call>", "").ToJsonString());
         string[] arguments = ["--file", strings, "--special", "--json"];
         Assert.Equal(await SluiceProgram.RunAsync(["tokenize", "--model", file, .. arguments]), await SluiceProgram.RunAsync(["tokenize", "--model", byWayOfFile, .. arguments]));
 
