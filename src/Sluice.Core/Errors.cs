@@ -13,7 +13,7 @@ public abstract class SluiceException : Exception
     }
 }
 
-/// <summary>A checkpoint's files break their format, contradict each other or the configuration, or cannot be read.</summary>
+/// <summary>A checkpoint's files break their format, contradict each other or the configuration, or cannot be read or written.</summary>
 public sealed class CheckpointException : SluiceException
 {
     /// <summary>Creates the error; <paramref name="problems"/> lists every tensor at fault when there are several.</summary>

@@ -98,6 +98,14 @@ public sealed class CpuBackend : IBackend
         return bytes;
     }
 
+    /// <summary>Bytes of a cache of <paramref name="cacheBytes"/> that are resident beyond what is used, at most: they are kept ready for what comes.</summary>
+    public static long ReadyBytes(MemoryGeometry geometry, long cacheBytes)
+    {
+        ArgumentNullException.ThrowIfNull(geometry);
+        ArgumentOutOfRangeException.ThrowIfNegative(cacheBytes);
+        return CpuCacheArena.ReadyBytes(geometry, cacheBytes);
+    }
+
     /// <summary>Threads that compute, the caller's among them.</summary>
     public int Threads => _pool.Threads;
 

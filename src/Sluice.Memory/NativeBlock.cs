@@ -4,7 +4,7 @@ using Sluice.Core;
 
 namespace Sluice.Memory;
 
-/// <summary>One zeroed stretch of native memory, aligned to and a multiple of 2 MiB.</summary>
+/// <summary>One zeroed stretch of native memory, aligned to and a multiple of 2 MiB; a small one, of the system's pages.</summary>
 internal readonly unsafe struct NativeBlock
 {
     /// <summary>A huge page on x86-64, and on Arm64 with 4 KiB pages.</summary>
@@ -12,6 +12,9 @@ internal readonly unsafe struct NativeBlock
 
     /// <summary>The most one request may ask for: no machine has it, and sums with it cannot overflow.</summary>
     internal const long MaxBytes = 1L << 46;
+
+    /// <summary>The most that takes ordinary pages: a huge one would be eight times as large, and all of it resident.</summary>
+    internal const long SmallBytes = 256L << 10;
 
     private NativeBlock(byte* start, long bytes)
     {
@@ -23,7 +26,11 @@ internal readonly unsafe struct NativeBlock
 
     internal long Bytes { get; }
 
-    internal static long RoundUp(long bytes) => checked(bytes + HugePage - 1) & -HugePage;
+    internal static long RoundUp(long bytes)
+    {
+        long page = PageOf(bytes);
+        return checked(bytes + page - 1) & -page;
+    }
 
     internal static NativeBlock Allocate(string purpose, long bytes)
     {
@@ -69,11 +76,14 @@ internal readonly unsafe struct NativeBlock
     private static NativeBlock Map(string purpose, long bytes)
     {
         // Mapped with room to spare, then trimmed: mmap itself aligns to 4 KiB only.
-        nuint mapped = (nuint)(bytes + HugePage);
+        bool small = bytes <= SmallBytes;
+        nuint mapped = (nuint)(small ? bytes : bytes + HugePage);
         void* address = Posix.Map(null, mapped, Posix.ProtRead | Posix.ProtWrite, Posix.MapPrivate | Posix.MapAnonymous, -1, 0);
         if (address == Posix.MapFailed)
             throw OutOfMemory(purpose, bytes, Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError()));
 
+        if (small)
+            return new NativeBlock((byte*)address, bytes);
         byte* start = (byte*)(((nuint)address + (nuint)HugePage - 1) & ~(nuint)(HugePage - 1));
         nuint before = (nuint)(start - (byte*)address);
         nuint after = mapped - before - (nuint)bytes;
@@ -91,7 +101,7 @@ internal readonly unsafe struct NativeBlock
     {
         try
         {
-            void* start = NativeMemory.AlignedAlloc((nuint)bytes, (nuint)HugePage);
+            void* start = NativeMemory.AlignedAlloc((nuint)bytes, (nuint)PageOf(bytes));
             NativeMemory.Clear(start, (nuint)bytes);
             return new NativeBlock((byte*)start, bytes);
         }
@@ -100,6 +110,8 @@ internal readonly unsafe struct NativeBlock
             throw OutOfMemory(purpose, bytes, "the system has none left", e);
         }
     }
+
+    private static long PageOf(long bytes) => bytes <= SmallBytes ? Environment.SystemPageSize : HugePage;
 
     private static long Mebibytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
 }

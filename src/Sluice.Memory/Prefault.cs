@@ -25,7 +25,7 @@ public sealed unsafe class Prefault : IDisposable
     /// <summary>Watches over memory that comes from an <see cref="Arena"/> and is used from the start upwards.</summary>
     /// <param name="start">First byte.</param>
     /// <param name="bytes">Bytes.</param>
-    /// <param name="ahead">Bytes to keep ready beyond what has been used.</param>
+    /// <param name="ahead">Bytes to keep ready beyond what has been used; three quarters of them at least.</param>
     /// <param name="pause">How long after its first use to begin: whoever uses it first has better things for a core to do.</param>
     public Prefault(byte* start, long bytes, long ahead, TimeSpan pause = default)
     {
@@ -50,12 +50,12 @@ public sealed unsafe class Prefault : IDisposable
     /// <summary>Says that everything below <paramref name="offset"/> is or is about to be in use. Costs nothing when that is not news.</summary>
     public void Reached(long offset)
     {
-        if (offset <= Volatile.Read(ref _wanted) - _ahead)
+        if (offset <= Volatile.Read(ref _wanted) - (_ahead - (_ahead / 4)))
             return;
         lock (_lock)
         {
-            // Half as much again as is needed now, so that one round serves many small steps.
-            _wanted = Math.Min(_bytes, Math.Max(_wanted, checked(offset + _ahead + (_ahead / 2))));
+            // All of it once a quarter is used up, so that one round serves many small steps.
+            _wanted = Math.Min(_bytes, Math.Max(_wanted, checked(offset + _ahead)));
             if (_timer is null && _pause > TimeSpan.Zero && !_isDisposed)
             {
                 _isPausing = true;

@@ -8,11 +8,16 @@ public sealed class UnfinishedFile : IDisposable
 
     private readonly string _path;
     private readonly string _unfinished;
+    private readonly FileStream _stream;
     private bool _completed;
 
     /// <summary>Begins a file, or replaces one that was left unfinished.</summary>
-    public UnfinishedFile(string path)
-        : this(path, path + Suffix, 0)
+    /// <param name="path">Where it will be.</param>
+    /// <param name="bytes">Its length, for which room is claimed at once where the file system can; 0 when it is not known.</param>
+    /// <exception cref="IOException">There is no room for it.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
+    public UnfinishedFile(string path, long bytes = 0)
+        : this(path, path + Suffix, bytes)
     {
     }
 
@@ -20,7 +25,7 @@ public sealed class UnfinishedFile : IDisposable
     {
         _path = path;
         _unfinished = unfinished;
-        Stream = new FileStream(unfinished, new FileStreamOptions
+        _stream = new FileStream(unfinished, new FileStreamOptions
         {
             Mode = FileMode.Create,
             Access = FileAccess.Write,
@@ -30,8 +35,8 @@ public sealed class UnfinishedFile : IDisposable
         });
     }
 
-    /// <summary>Where to write.</summary>
-    public FileStream Stream { get; }
+    /// <summary>Bytes written so far.</summary>
+    public long Position => _stream.Position;
 
     /// <summary>
     /// Begins a file of a known length that several processes may want to write: under a name of its own, since one that another process has just completed
@@ -61,11 +66,40 @@ public sealed class UnfinishedFile : IDisposable
         return new UnfinishedFile(full, $"{full}.{Guid.NewGuid():N}{Suffix}", bytes);
     }
 
+    /// <summary>Appends data.</summary>
+    /// <exception cref="IOException">The disk is full, the file is longer than files may be, or it cannot be written for another reason.</exception>
+    public void Write(ReadOnlySpan<byte> data)
+    {
+        try
+        {
+            _stream.Write(data);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            throw TooLong(e);
+        }
+    }
+
+    /// <summary>Brings everything to the disk, so that only the name is missing.</summary>
+    /// <exception cref="IOException">As <see cref="Write"/>.</exception>
+    public void Flush()
+    {
+        try
+        {
+            _stream.Flush(flushToDisk: true);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            throw TooLong(e);
+        }
+    }
+
     /// <summary>Gives the file its name, replacing what was there.</summary>
+    /// <exception cref="IOException">As <see cref="Write"/>.</exception>
     public void Complete()
     {
-        Stream.Flush(flushToDisk: true);
-        Stream.Dispose();
+        Flush();
+        _stream.Dispose();
         File.Move(_unfinished, _path, overwrite: true);
         _completed = true;
     }
@@ -73,8 +107,19 @@ public sealed class UnfinishedFile : IDisposable
     /// <summary>Discards the file unless it is complete.</summary>
     public void Dispose()
     {
-        Stream.Dispose();
+        try
+        {
+            _stream.Dispose();
+        }
+        catch (Exception e) when (!_completed && e is IOException or ArgumentOutOfRangeException)
+        {
+            // What is still in the buffer of a file that cannot be written is to be discarded with it.
+        }
+
         if (!_completed)
             File.Delete(_unfinished);
     }
+
+    /// <summary>.NET has no other name for EFBIG: the limit of the file system (4 GiB on FAT) or of the process.</summary>
+    private IOException TooLong(ArgumentOutOfRangeException e) => new($"longer than files may be here : '{_unfinished}'", e);
 }

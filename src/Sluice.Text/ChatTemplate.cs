@@ -13,7 +13,9 @@ namespace Sluice.Text;
 /// </summary>
 public sealed class ChatTemplate
 {
-    private const string ConfigFile = "tokenizer_config.json";
+    /// <summary>The file of a folder that holds the template, or names special tokens for it.</summary>
+    internal const string ConfigFile = "tokenizer_config.json";
+
     private const string TemplateFile = "chat_template.jinja";
     private const string AdditionalFolder = "additional_chat_templates";
     private const string DefaultName = "default";

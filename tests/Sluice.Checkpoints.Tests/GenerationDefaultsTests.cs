@@ -1,4 +1,5 @@
 using System.Text;
+using Sluice.Checkpoints.Configuration;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Tests;
@@ -29,6 +30,26 @@ public sealed class GenerationDefaultsTests
             },
             defaults,
             strict: true);
+    }
+
+    [Fact]
+    public void What_is_written_reads_back_the_same()
+    {
+        GenerationDefaults[] all =
+        [
+            new() { DoSample = true, Temperature = 0.7f, TopK = 20, TopP = 0.8f, MinP = 0.05f, RepetitionPenalty = 1.05f, PresencePenalty = 1.5f, FrequencyPenalty = -0.5f, MaxNewTokens = 9, EndOfText = [7, 8] },
+            new() { DoSample = false, EndOfText = [3] },
+            new() { TopK = 1, EndOfText = [3] },
+            new() { EndOfText = [3] },
+        ];
+        foreach (GenerationDefaults defaults in all)
+            Assert.Equivalent(defaults, Read(Encoding.UTF8.GetString(GenerationDefaultsWriter.Write(defaults, [1, 2])!)), strict: true);
+
+        // Greedy is said as transformers says it; ends are the model's where there are no others; of nothing there is no file.
+        Assert.Equivalent(
+            new GenerationDefaults { DoSample = false, EndOfText = [1, 2] },
+            Read(Encoding.UTF8.GetString(GenerationDefaultsWriter.Write(new GenerationDefaults { DoSample = false, Temperature = 0 }, [1, 2])!)), strict: true);
+        Assert.Null(GenerationDefaultsWriter.Write(GenerationDefaults.None, [1, 2]));
     }
 
     [Fact]

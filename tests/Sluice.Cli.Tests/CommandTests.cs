@@ -170,51 +170,6 @@ public sealed class CommandTests
         Assert.NotEqual(0, run.ExitCode);
     }
 
-    [Fact]
-    public async Task QuantizeWritesAFileThatEveryCommandTakes()
-    {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("sluice-cli-tests-");
-        try
-        {
-            string file = Path.Combine(folder.FullName, "small.gguf");
-            ProgramRun run = await SluiceProgram.RunAsync("quantize", "--to", "q4_k_m", "--out", file);
-            Assert.Equal(0, run.ExitCode);
-            Assert.Contains("bits a weight; was 28.4 MiB", run.Output, StringComparison.Ordinal);
-            Assert.InRange(new FileInfo(file).Length, 9_000_000, 11_000_000);
-
-            ProgramRun chat = await SluiceProgram.RunAsync("chat", "--model", file, "--temperature", "0", "What does Path.GetTempPath do?");
-            Assert.Equal((0, "Returns the path of the current user's temporary folder.\n"), (chat.ExitCode, chat.Output));
-            ProgramRun inspect = await SluiceProgram.RunAsync("inspect", file);
-            Assert.Equal(0, inspect.ExitCode);
-            Assert.Contains("Q4_K", inspect.Output, StringComparison.Ordinal);
-            Assert.Contains("bits a weight", inspect.Output, StringComparison.Ordinal);
-            ProgramRun tokens = await SluiceProgram.RunAsync("tokenize", "--model", file, "--text", "<think> é", "--special", "--json");
-            Assert.Equal(await SluiceProgram.RunAsync("tokenize", "--text", "<think> é", "--special", "--json"), tokens);
-            ProgramRun verify = await SluiceProgram.RunAsync("verify", "--model", file, "--expected", Path.Combine(Data, "demo", "long.safetensors"), "--tolerance", "1e9");
-            Assert.Equal(0, verify.ExitCode);
-            Assert.Contains("perplexity 2.6", verify.Output, StringComparison.Ordinal);
-            ProgramRun load = await SluiceProgram.RunAsync("bench", "--load", file);
-            Assert.Equal(0, load.ExitCode);
-
-            string fp8 = Path.Combine(folder.FullName, "fp8");
-            Assert.Equal(0, (await SluiceProgram.RunAsync("quantize", "--to", "fp8", "--out", fp8)).ExitCode);
-            Assert.Equal((0, chat.Output), await AnswerOf(fp8));
-            ProgramRun itself = await SluiceProgram.RunAsync("quantize", "--model", file, "--to", "q8_0", "--out", file);
-            Assert.Equal(1, itself.ExitCode);
-            Assert.Contains("is the model itself", itself.Errors, StringComparison.Ordinal);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
-
-        static async Task<(int ExitCode, string Output)> AnswerOf(string model)
-        {
-            ProgramRun run = await SluiceProgram.RunAsync("chat", "--model", model, "--temperature", "0", "What does Path.GetTempPath do?");
-            return (run.ExitCode, run.Output);
-        }
-    }
-
     private static string RepositoryRoot()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sluice.Core;
 
 namespace Sluice.Memory.Tests;
@@ -127,6 +128,32 @@ public sealed unsafe class ArenaTests
         Assert.True(at >= 0, "the block has no mapping of its own");
         string flags = maps.Skip(at).First(line => line.StartsWith("VmFlags:", StringComparison.Ordinal));
         Assert.Contains(" hg", flags, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Small_arenas_take_ordinary_pages()
+    {
+        using var arena = new Arena("test", blockBytes: 100_000);
+        byte* start = arena.Allocate(100_000);
+        Assert.Equal(0u, (nuint)start % (nuint)Environment.SystemPageSize);
+        Assert.Equal((100_000 + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize, arena.ReservedBytes);
+        start[99_999] = 1;
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "huge pages are asked for on Linux only");
+        string[] maps = File.ReadAllLines("/proc/self/smaps");
+        int at = Array.FindIndex(maps, line => Holds(line, (nuint)start));
+        Assert.True(at >= 0, "the block is not mapped");
+        Assert.DoesNotContain(" hg", maps.Skip(at).First(line => line.StartsWith("VmFlags:", StringComparison.Ordinal)), StringComparison.Ordinal);
+
+        // 7f0c1a000000-7f0c1a019000 rw-p ...
+        static bool Holds(string line, nuint address)
+        {
+            int dash = line.IndexOf('-', StringComparison.Ordinal);
+            int space = line.IndexOf(' ', StringComparison.Ordinal);
+            return dash > 0 && space > dash
+                && nuint.TryParse(line.AsSpan(0, dash), NumberStyles.HexNumber, null, out nuint first)
+                && nuint.TryParse(line.AsSpan(dash + 1, space - dash - 1), NumberStyles.HexNumber, null, out nuint end)
+                && first <= address && address < end;
+        }
     }
 
     [Fact]

@@ -4,7 +4,10 @@ using Sluice.Core;
 
 namespace Sluice.Checkpoints;
 
-/// <summary>Writes config.json in the newer generation's form, so that <see cref="ModelConfigReader"/> gives the same configuration back.</summary>
+/// <summary>
+/// Writes config.json so that <see cref="ModelConfigReader"/> gives the same configuration back: in the newer generation's form, with what older readers look for as
+/// well, which would take a default where they find nothing.
+/// </summary>
 public static class ModelConfigWriter
 {
     /// <summary>The bytes of config.json.</summary>
@@ -21,6 +24,8 @@ public static class ModelConfigWriter
                 WriteLinearAttention(json, linear);
             if (config.Moe is { } moe)
                 WriteMoe(json, config, moe);
+            else if (config.Architecture is not (Architecture.Qwen35 or Architecture.Qwen3))
+                json.WriteNumber("num_experts", 0);
             if (config.Fp8Block is { } block)
                 WriteQuantisation(json, block);
             json.WriteEndObject();
@@ -31,6 +36,16 @@ public static class ModelConfigWriter
 
     private static void WriteModel(Utf8JsonWriter json, ModelConfig config)
     {
+        json.WriteStartArray("architectures");
+        json.WriteStringValue(config.Architecture switch
+        {
+            Architecture.Qwen3Next => "Qwen3NextForCausalLM",
+            Architecture.Qwen35 => "Qwen3_5ForCausalLM",
+            Architecture.Qwen35Moe => "Qwen3_5MoeForCausalLM",
+            Architecture.Qwen3 => "Qwen3ForCausalLM",
+            _ => "Qwen3MoeForCausalLM",
+        });
+        json.WriteEndArray();
         json.WriteString("model_type", config.ModelType);
         json.WriteString("dtype", config.WeightType switch
         {
@@ -68,10 +83,13 @@ public static class ModelConfigWriter
         json.WriteNumber("head_dim", attention.HeadDim);
         json.WriteBoolean("attention_bias", attention.Bias);
         json.WriteBoolean("attn_output_gate", attention.OutputGate);
+        double rotary = (double)attention.RotaryDim / attention.HeadDim;
+        json.WriteNumber("rope_theta", attention.RopeTheta);
+        json.WriteNumber("partial_rotary_factor", rotary);
         json.WriteStartObject("rope_parameters");
         json.WriteString("rope_type", "default");
         json.WriteNumber("rope_theta", attention.RopeTheta);
-        json.WriteNumber("partial_rotary_factor", (double)attention.RotaryDim / attention.HeadDim);
+        json.WriteNumber("partial_rotary_factor", rotary);
         json.WriteEndObject();
     }
 

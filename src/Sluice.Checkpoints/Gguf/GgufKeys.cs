@@ -4,6 +4,10 @@ namespace Sluice.Checkpoints.Gguf;
 internal static class GgufKeys
 {
     internal const string TokenizerModel = "tokenizer.ggml.model";
+
+    /// <summary>What files without a vocabulary have for <see cref="TokenizerModel"/>.</summary>
+    internal const string NoTokenizer = "none";
+
     internal const string TokenizerPre = "tokenizer.ggml.pre";
     internal const string Tokens = "tokenizer.ggml.tokens";
     internal const string TokenTypes = "tokenizer.ggml.token_type";

@@ -60,6 +60,11 @@ public sealed record GgufText
     /// <exception cref="CheckpointException">The file cannot be read, breaks its format, or lacks a vocabulary.</exception>
     public static GgufText Read(string path) => GgufCheckpoint.WithMetadata(path, Read);
 
+    /// <summary><see cref="Read(string)"/>; null for a file that says it has no vocabulary.</summary>
+    /// <exception cref="CheckpointException">As <see cref="Read(string)"/>.</exception>
+    public static GgufText? ReadOptional(string path) =>
+        GgufCheckpoint.WithMetadata(path, metadata => metadata.Text(GgufKeys.TokenizerModel) == GgufKeys.NoTokenizer ? null : Read(metadata));
+
     /// <summary>Reads the chat template and the special tokens' texts, which is quicker: the vocabulary stays where it is.</summary>
     /// <exception cref="CheckpointException">The file cannot be read, or breaks its format.</exception>
     public static (string? Template, string? ToolTemplate, IReadOnlyDictionary<string, string> SpecialTokens) ReadTemplate(string path) =>

@@ -1,5 +1,4 @@
 using System.Text;
-using Sluice.Memory;
 
 namespace Sluice.Checkpoints.Gguf;
 
@@ -13,12 +12,12 @@ internal sealed class GgufWriter : IDisposable
     private const int Alignment = 32;
 
     private readonly string _path;
-    private readonly UnfinishedFile _file;
+    private readonly OutputFile _file;
     private readonly IReadOnlyList<TensorDeclaration> _tensors;
     private int _tensor;
     private long _left;
 
-    private GgufWriter(string path, UnfinishedFile file, IReadOnlyList<TensorDeclaration> tensors)
+    private GgufWriter(string path, OutputFile file, IReadOnlyList<TensorDeclaration> tensors)
     {
         _path = path;
         _file = file;
@@ -30,10 +29,10 @@ internal sealed class GgufWriter : IDisposable
     internal static GgufWriter Create(string path, GgufMetadataBuilder metadata, IReadOnlyList<TensorDeclaration> tensors)
     {
         byte[] header = Header(metadata, tensors);
-        var file = new UnfinishedFile(path);
+        var file = new OutputFile(path, checked(header.Length + tensors.Sum(tensor => Padded(tensor.ByteLength))));
         try
         {
-            file.Stream.Write(header);
+            file.Write(header);
             return new GgufWriter(path, file, tensors);
         }
         catch
@@ -48,11 +47,12 @@ internal sealed class GgufWriter : IDisposable
     {
         if (data.Length > _left)
             throw new InvalidOperationException($"{_path}: {data.Length} bytes are more than the {_left} that the tensor has left");
-        _file.Stream.Write(data);
+        _file.Write(data);
         _left -= data.Length;
         if (_left > 0)
             return;
-        Pad(_file.Stream);
+        long length = _tensors[_tensor].ByteLength;
+        _file.Write(new byte[Padded(length) - length]);
         _tensor++;
         _left = _tensor < _tensors.Count ? _tensors[_tensor].ByteLength : 0;
     }
@@ -92,18 +92,13 @@ internal sealed class GgufWriter : IDisposable
                 writer.Write((long)dimension);
             writer.Write(GgmlType.NumberOf(tensor.Type));
             writer.Write(offset);
-            offset = checked((offset + tensor.ByteLength + Alignment - 1) / Alignment * Alignment);
+            offset = checked(offset + Padded(tensor.ByteLength));
         }
 
         writer.Flush();
-        Pad(stream);
+        stream.SetLength(Padded(stream.Length));
         return stream.ToArray();
     }
 
-    private static void Pad(Stream stream)
-    {
-        int over = (int)(stream.Position % Alignment);
-        if (over > 0)
-            stream.Write(new byte[Alignment - over]);
-    }
+    private static long Padded(long bytes) => checked(bytes + Alignment - 1) / Alignment * Alignment;
 }

@@ -1,6 +1,9 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using System.Text.Json;
+using Sluice.Checkpoints.Configuration;
+using Sluice.Checkpoints.Gguf;
+using Sluice.Checkpoints.Loading;
+using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints.Quantising;
@@ -15,77 +18,97 @@ public static class Fp8Quantiser
     /// <summary>Rows and columns that share a scale.</summary>
     public const int Block = 128;
 
-    private const float LargestStored = 448f;
-    private const float SmallestMagnitude = 1e-12f; // a block of zeros needs some scale
+    private const string ScaleSuffix = "_scale_inv";
 
-    private static readonly string[] CopiedFiles =
-        ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt"];
-
-    /// <summary>Writes an FP8 copy of <paramref name="source"/>, a folder, into <paramref name="folder"/>, which is made if need be.</summary>
-    /// <exception cref="CheckpointException">The source is quantised already, or a tensor cannot be copied.</exception>
-    public static void Quantise(Checkpoint source, string folder, IProgress<LoadProgress>? progress = null, CancellationToken cancellation = default)
+    /// <summary>Writes an FP8 copy of <paramref name="source"/> into <paramref name="folder"/>, which is made if need be.</summary>
+    /// <param name="source">A folder, or a GGUF file, whose numbers are decoded and rounded a second time.</param>
+    /// <param name="folder">Where; a checkpoint that is there is replaced.</param>
+    /// <param name="text">Files of the tokenizer and the chat template by name, for a GGUF file; those of a folder are copied.</param>
+    /// <param name="workers">Threads that encode; 0 for the default.</param>
+    /// <param name="progress">Told after each tensor; bytes are those written.</param>
+    /// <param name="cancellation">Gives up; nothing is left then.</param>
+    /// <exception cref="CheckpointException">The source is FP8 already or not whole, a tensor cannot be copied, or the folder cannot be written.</exception>
+    /// <exception cref="ConfigurationException">No config.json can say what a GGUF file's metadata does.</exception>
+    public static void Quantise(
+        Checkpoint source, string folder, IReadOnlyDictionary<string, byte[]>? text = null, int workers = 0, IProgress<LoadProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(source);
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentOutOfRangeException.ThrowIfNegative(workers);
         if (source.Config.Fp8Block is not null)
-            throw new CheckpointException($"{source.Location}: expected weights that are not quantised, found FP8");
-        if (!Directory.Exists(source.Location))
-            throw new CheckpointException($"{source.Location}: FP8 is made of a folder of safetensors; a GGUF file is quantised already");
-        Directory.CreateDirectory(folder);
-        List<TensorDeclaration> tensors = [];
-        Dictionary<string, Action<SafetensorsWriter>> contents = new(StringComparer.Ordinal);
-        List<string> kept = [];
-        foreach (TensorInfo tensor in source.Tensors.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+            throw new CheckpointException($"{source.Location}: expected weights that are not FP8 already");
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = workers == 0 ? Loader.DefaultWorkers : workers, CancellationToken = cancellation };
+        List<Content> contents = source is GgufCheckpoint ? OfFile(source, parallel) : OfFolder(source, parallel);
+        contents.Sort((one, other) => string.CompareOrdinal(one.Tensor.Name, other.Tensor.Name));
+        Dictionary<string, byte[]> files = FilesBeside(source, text);
+        files["config.json"] = WithQuantisation(files["config.json"], contents.Select(content => content.Tensor));
+
+        using FolderWriter writer = new(folder, contents.Select(content => content.Tensor));
+        foreach ((string name, byte[] content) in files)
+            writer.Write(name, content);
+        var writes = contents.ToDictionary(content => content.Tensor.Name, content => content.Write, StringComparer.Ordinal);
+        long total = writer.Weights.Tensors.Sum(tensor => tensor.ByteLength);
+        long start = Stopwatch.GetTimestamp();
+        long written = 0;
+        foreach (TensorInfo tensor in writer.Weights.Tensors)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            source.CheckUnchanged();
+            writes[tensor.Name](writer.Weights);
+            written += tensor.ByteLength;
+            progress?.Report(new LoadProgress(written, total, Stopwatch.GetElapsedTime(start), tensor.Name));
+        }
+
+        writer.Complete();
+    }
+
+    /// <summary>The tensors of a folder: those that stay are copied as they are, known here or not.</summary>
+    private static List<Content> OfFolder(Checkpoint source, ParallelOptions parallel)
+    {
+        List<Content> contents = [];
+        foreach (TensorInfo tensor in source.Tensors)
         {
             if (tensor.Shape.Count == 2 && Floats.CanWiden(tensor.Type) && RandomWeights.IsQuantised(tensor.Name))
+                AddQuantised(contents, new AssembledTensor(tensor.Name, tensor.Shape, null, [new StoredMatrix(source, tensor, tensor.Shape[0], tensor.Shape[1])]), parallel);
+            else if (tensor.Type == DType.Other)
+                throw new CheckpointException($"{tensor.Name}: {tensor.TypeName} cannot be copied");
+            else
+                contents.Add(new Content(new TensorDeclaration(tensor.Name, tensor.Type, tensor.Shape), writer => Copy(source, tensor, writer)));
+        }
+
+        return contents;
+    }
+
+    /// <summary>The tensors of a GGUF file, as a folder has them.</summary>
+    private static List<Content> OfFile(Checkpoint source, ParallelOptions parallel)
+    {
+        List<Content> contents = [];
+        foreach (AssembledTensor tensor in HuggingFaceTensors.Of(source))
+        {
+            if (RandomWeights.IsQuantised(tensor.Name))
             {
-                Fp8Matrix matrix = new(source, tensor);
-                Declare(tensor.Name, DType.F8E4M3, tensor.Shape, matrix.WriteElements);
-                Declare(tensor.Name + "_scale_inv", DType.F32, matrix.ScaleShape, matrix.WriteScales);
+                AddQuantised(contents, tensor, parallel);
                 continue;
             }
 
-            if (tensor.Type == DType.Other)
-                throw new CheckpointException($"{tensor.Name}: {tensor.TypeName} cannot be copied");
-            Declare(tensor.Name, tensor.Type, tensor.Shape, writer => Copy(source, tensor, writer));
-            if (IsUnquantisedModule(tensor))
-                kept.Add(tensor.Name[..^".weight".Length]);
+            DType type = HuggingFaceTensors.TypeOf(tensor, source.Config.WeightType);
+            contents.Add(new Content(new TensorDeclaration(tensor.Name, type, tensor.Shape), writer => Write(tensor, type, writer)));
         }
 
-        using (SafetensorsWriter writer = SafetensorsWriter.Create(
-            Path.Combine(folder, "model.safetensors"), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" }))
-        {
-            long start = Stopwatch.GetTimestamp();
-            long written = 0;
-            long total = writer.Tensors.Sum(tensor => tensor.ByteLength);
-            foreach (TensorInfo tensor in writer.Tensors)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                contents[tensor.Name](writer);
-                written += tensor.ByteLength;
-                progress?.Report(new LoadProgress(written, total, Stopwatch.GetElapsedTime(start), tensor.Name));
-            }
-
-            writer.Complete();
-        }
-
-        foreach (string name in CopiedFiles)
-        {
-            if (File.Exists(Path.Combine(source.Location, name)))
-                File.Copy(Path.Combine(source.Location, name), Path.Combine(folder, name), overwrite: true);
-        }
-
-        kept.Sort(StringComparer.Ordinal);
-        File.WriteAllBytes(Path.Combine(folder, "config.json"), WithQuantisation(Path.Combine(source.Location, "config.json"), kept));
-
-        void Declare(string name, DType type, IReadOnlyList<int> shape, Action<SafetensorsWriter> write)
-        {
-            tensors.Add(new TensorDeclaration(name, type, shape));
-            contents.Add(name, write);
-        }
+        return contents;
     }
 
-    private static bool IsUnquantisedModule(TensorInfo tensor) =>
-        tensor.Shape.Count >= 2
+    private static void AddQuantised(List<Content> contents, AssembledTensor tensor, ParallelOptions parallel)
+    {
+        Fp8Matrix matrix = new(tensor, parallel);
+        contents.Add(new Content(new TensorDeclaration(tensor.Name, DType.F8E4M3, tensor.Shape), matrix.WriteElements));
+        contents.Add(new Content(new TensorDeclaration(tensor.Name + ScaleSuffix, DType.F32, matrix.ScaleShape), matrix.WriteScales));
+    }
+
+    private static bool IsUnquantisedModule(TensorDeclaration tensor) =>
+        tensor.Type != DType.F8E4M3
+        && tensor.Shape.Count >= 2
         && tensor.Name.EndsWith(".weight", StringComparison.Ordinal)
         && !tensor.Name.Contains("embed", StringComparison.Ordinal);
 
@@ -97,10 +120,57 @@ public static class Fp8Quantiser
             writer.Write(source.Bytes(tensor, offset, (int)Math.Min(Piece, tensor.ByteLength - offset), scratch));
     }
 
-    /// <summary>The configuration with a <c>quantization_config</c> at its end.</summary>
-    private static byte[] WithQuantisation(string path, List<string> kept)
+    private static void Write(AssembledTensor tensor, DType type, SafetensorsWriter writer)
     {
-        using JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(path));
+        float[] values = new float[tensor.Columns];
+        byte[] stored = new byte[type.RowBytes(tensor.Columns)];
+        byte[] scratch = new byte[tensor.ScratchBytes];
+        for (int row = 0; row < tensor.Rows; row++)
+        {
+            tensor.Decode(row, values, scratch);
+            tensor.RequireUpTo(Floats.Largest(type), row, values);
+            Floats.Narrow(type, values, stored);
+            writer.Write(stored);
+        }
+    }
+
+    /// <summary>What the result has besides weights, by name.</summary>
+    private static Dictionary<string, byte[]> FilesBeside(Checkpoint source, IReadOnlyDictionary<string, byte[]>? text)
+    {
+        Dictionary<string, byte[]> files = new(text ?? new Dictionary<string, byte[]>(StringComparer.Ordinal), StringComparer.Ordinal);
+        if (source is GgufCheckpoint)
+        {
+            files["config.json"] = ModelConfigWriter.Write(source.Config);
+            if (!files["config.json"].AsSpan().SequenceEqual(ModelConfigWriter.Write(ModelConfigReader.Read(files["config.json"]))))
+                throw new ConfigurationException($"{source.Location}: is of a model that no config.json describes");
+            if (GenerationDefaultsWriter.Write(source.Generation, source.Config.EndOfText) is { } generation)
+                files["generation_config.json"] = generation;
+            return files;
+        }
+
+        foreach (string name in FolderWriter.TextFiles.Append("config.json"))
+        {
+            string path = Path.Combine(source.Location, name);
+            if (!File.Exists(path))
+                continue;
+            try
+            {
+                files.TryAdd(name, File.ReadAllBytes(path));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new CheckpointException(e.Message, inner: e);
+            }
+        }
+
+        return files;
+    }
+
+    /// <summary>The configuration with a <c>quantization_config</c> at its end.</summary>
+    private static byte[] WithQuantisation(byte[] configuration, IEnumerable<TensorDeclaration> tensors)
+    {
+        using JsonDocument config = JsonDocument.Parse(configuration);
+        IEnumerable<string> kept = tensors.Where(IsUnquantisedModule).Select(tensor => tensor.Name[..^".weight".Length]).Order(StringComparer.Ordinal);
         using MemoryStream bytes = new();
         using (Utf8JsonWriter json = new(bytes, new JsonWriterOptions { Indented = true }))
         {
@@ -126,55 +196,6 @@ public static class Fp8Quantiser
         return bytes.ToArray();
     }
 
-    /// <summary>One matrix, quantised a band of <see cref="Block"/> rows at a time.</summary>
-    private sealed class Fp8Matrix(Checkpoint source, TensorInfo tensor)
-    {
-        private readonly int _rows = tensor.Shape[0];
-        private readonly int _columns = tensor.Shape[1];
-
-        public int[] ScaleShape => [(_rows + Block - 1) / Block, (_columns + Block - 1) / Block];
-
-        public void WriteScales(SafetensorsWriter writer) => EachBand((band, scales) => writer.Write(MemoryMarshal.AsBytes<float>(scales)));
-
-        public void WriteElements(SafetensorsWriter writer)
-        {
-            byte[] row = new byte[_columns];
-            EachBand((band, scales) =>
-            {
-                for (int start = 0; start < band.Length; start += _columns)
-                {
-                    for (int c = 0; c < _columns; c++)
-                        row[c] = StoredNumbers.ToF8E4M3(band[start + c] / scales[c / Block]);
-                    writer.Write(row);
-                }
-            });
-        }
-
-        /// <summary>Hands out bands [up to <see cref="Block"/>, columns] with the scales of their blocks.</summary>
-        private void EachBand(Action<float[], float[]> use)
-        {
-            int rowBytes = checked(_columns * tensor.Type.Size());
-            byte[] scratch = new byte[rowBytes];
-            for (int first = 0; first < _rows; first += Block)
-            {
-                float[] band = new float[Math.Min(Block, _rows - first) * _columns];
-                float[] scales = new float[ScaleShape[1]];
-                for (int row = 0; row * _columns < band.Length; row++)
-                {
-                    Span<float> values = band.AsSpan(row * _columns, _columns);
-                    StoredNumbers.Decode(tensor.Type, source.Bytes(tensor, (long)(first + row) * rowBytes, rowBytes, scratch), values);
-                    for (int c = 0; c < _columns; c++)
-                    {
-                        if (!float.IsFinite(values[c]))
-                            throw new CheckpointException($"{tensor.Name}: element [{first + row}, {c}] is {values[c]}; expected a finite number");
-                        scales[c / Block] = Math.Max(scales[c / Block], Math.Abs(values[c]));
-                    }
-                }
-
-                for (int b = 0; b < scales.Length; b++)
-                    scales[b] = Math.Max(scales[b], SmallestMagnitude) / LargestStored;
-                use(band, scales);
-            }
-        }
-    }
+    /// <summary>A tensor of the result.</summary>
+    private sealed record Content(TensorDeclaration Tensor, Action<SafetensorsWriter> Write);
 }

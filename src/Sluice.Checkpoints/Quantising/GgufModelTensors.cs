@@ -10,7 +10,7 @@ internal sealed class GgufModelTensors
 {
     private readonly WeightPlan _plan;
     private readonly ModelConfig _config;
-    private readonly List<GgufSource> _tensors = [];
+    private readonly List<AssembledTensor> _tensors = [];
     private readonly bool _plainNorms;
     private readonly bool _tiled;
 
@@ -24,7 +24,7 @@ internal sealed class GgufModelTensors
 
     /// <summary>Names every tensor of a checkpoint that the model has, and says in one error all that is wrong with them.</summary>
     /// <exception cref="CheckpointException">Tensors are missing, misshapen, mistyped, or surplus.</exception>
-    internal static (List<GgufSource> Tensors, int Blocks) Of(TensorStore store, bool predictionHead)
+    internal static (List<AssembledTensor> Tensors, int Blocks) Of(TensorStore store, bool predictionHead)
     {
         var plan = new WeightPlan(store);
         plan.Skip("model.visual.");
@@ -179,10 +179,10 @@ internal sealed class GgufModelTensors
         AddNumbers(gguf, Array.ConvertAll(_plan.Vector(name, width), value => _config.ZeroCentredNorm ? value + 1 : value));
 
     private void AddNumbers(string gguf, float[] values, params ReadOnlySpan<int> shape) =>
-        _tensors.Add(new GgufSource(gguf, shape.IsEmpty ? [values.Length] : shape.ToArray(), values, []));
+        _tensors.Add(new AssembledTensor(gguf, shape.IsEmpty ? [values.Length] : shape.ToArray(), values, []));
 
     private void Add(string gguf, int[] shape, MatrixSource[] parts, int[]? order = null, int[]? pieces = null) =>
-        _tensors.Add(new GgufSource(gguf, shape, null, parts, order, pieces));
+        _tensors.Add(new AssembledTensor(gguf, shape, null, parts, order, pieces));
 
     private string Gguf(string block, string name) => block + GgufNames.GgufLayerTensor(name, _plainNorms);
 

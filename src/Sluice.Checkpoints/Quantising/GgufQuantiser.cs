@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Diagnostics;
 using Sluice.Checkpoints.Gguf;
 using Sluice.Checkpoints.Loading;
@@ -28,7 +27,7 @@ public static class GgufQuantiser
         ArgumentNullException.ThrowIfNull(source);
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentOutOfRangeException.ThrowIfNegative(workers);
-        (List<GgufSource> tensors, int blocks) = GgufModelTensors.Of(source, predictionHead);
+        (List<AssembledTensor> tensors, int blocks) = GgufModelTensors.Of(source, predictionHead);
         TensorDeclaration[] declared = [.. tensors.Select(tensor => new TensorDeclaration(tensor.Name, TypeOf(tensor, mix, blocks, source.Config), tensor.Shape))];
         using GgufWriter writer = GgufWriter.Create(path, Metadata(source, mix, text, blocks, declared), declared);
         long total = declared.Sum(tensor => tensor.ByteLength);
@@ -54,7 +53,7 @@ public static class GgufQuantiser
         writer.Complete();
     }
 
-    private static DType TypeOf(GgufSource tensor, GgufMix mix, int blocks, ModelConfig config) =>
+    private static DType TypeOf(AssembledTensor tensor, GgufMix mix, int blocks, ModelConfig config) =>
         tensor.Numbers is not null ? DType.F32 : GgufMixes.TypeOf(mix, tensor.Name, tensor.Columns, blocks, config.TiedEmbeddings);
 
     private static GgufMetadataBuilder Metadata(Checkpoint source, GgufMix mix, GgufText? text, int blocks, TensorDeclaration[] tensors)
@@ -71,7 +70,7 @@ public static class GgufQuantiser
         if (text is not null)
             GgufModelMetadata.Add(metadata, WithEnd(text, source.Config));
         else
-            metadata.Add(GgufKeys.TokenizerModel, "none"); // llama.cpp takes models without a vocabulary that say so
+            metadata.Add(GgufKeys.TokenizerModel, GgufKeys.NoTokenizer); // llama.cpp takes models without a vocabulary that say so
         return metadata;
     }
 
@@ -80,62 +79,33 @@ public static class GgufQuantiser
         ? text
         : text with { SpecialTokens = new Dictionary<string, int>(text.SpecialTokens, StringComparer.Ordinal) { ["eos_token"] = config.EndOfText[0] } };
 
-    private static void Encode(GgufSource tensor, DType type, int first, Memory<byte> piece, ParallelOptions parallel)
+    private static void Encode(AssembledTensor tensor, DType type, int first, Memory<byte> piece, ParallelOptions parallel)
     {
         int rowBytes = type.RowBytes(tensor.Columns);
-        int scratchBytes = tensor.Parts.Count == 0 ? 0 : tensor.Parts.Max(part => part.RowBytes);
-        try
-        {
-            Parallel.For(
-                0, piece.Length / rowBytes, parallel, () => (Values: new float[tensor.Columns], Scratch: new byte[scratchBytes]),
-                (row, _, buffers) =>
+        float largest = type.IsBlocked() ? BlockEncoder.Largest : Floats.Largest(type);
+        ParallelRows.Run(
+            piece.Length / rowBytes, parallel, () => (Values: new float[tensor.Columns], Scratch: new byte[tensor.ScratchBytes]),
+            (row, buffers) =>
+            {
+                Span<byte> stored = piece.Span.Slice(row * rowBytes, rowBytes);
+                ReadOnlySpan<byte> same = tensor.StoredRow(first + row, type, buffers.Scratch);
+                if (same.Length > 0)
                 {
-                    Span<byte> stored = piece.Span.Slice(row * rowBytes, rowBytes);
-                    ReadOnlySpan<byte> same = tensor.StoredRow(first + row, type, buffers.Scratch);
-                    if (same.Length > 0)
-                    {
-                        same.CopyTo(stored);
-                        return buffers;
-                    }
+                    same.CopyTo(stored);
+                    return;
+                }
 
-                    tensor.Decode(first + row, buffers.Values, buffers.Scratch);
-                    Check(tensor, first + row, buffers.Values, type);
-                    Encode(type, buffers.Values, stored);
-                    return buffers;
-                },
-                _ => { });
-        }
-        catch (AggregateException e) when (e.InnerException is SluiceException inner)
-        {
-            throw new CheckpointException(inner.Message, inner: inner);
-        }
-    }
-
-    private static void Check(GgufSource tensor, int row, ReadOnlySpan<float> values, DType type)
-    {
-        float largest = type.IsBlocked() ? BlockEncoder.Largest : float.MaxValue;
-        for (int c = 0; c < values.Length; c++)
-        {
-            if (!(Math.Abs(values[c]) <= largest))
-                throw new CheckpointException(FormattableString.Invariant($"{tensor.Name}: element {c} of row {row} is {values[c]}; {type} holds finite numbers up to {largest}"));
-        }
+                tensor.Decode(first + row, buffers.Values, buffers.Scratch);
+                tensor.RequireUpTo(largest, first + row, buffers.Values);
+                Encode(type, buffers.Values, stored);
+            });
     }
 
     private static void Encode(DType type, ReadOnlySpan<float> values, Span<byte> stored)
     {
-        switch (type)
-        {
-            case DType.F32:
-                for (int i = 0; i < values.Length; i++)
-                    BinaryPrimitives.WriteSingleLittleEndian(stored[(4 * i)..], values[i]);
-                break;
-            case DType.BF16:
-                for (int i = 0; i < values.Length; i++)
-                    BinaryPrimitives.WriteUInt16LittleEndian(stored[(2 * i)..], StoredNumbers.ToBF16(values[i]));
-                break;
-            default:
-                BlockEncoder.Encode(type, values, stored);
-                break;
-        }
+        if (type.IsBlocked())
+            BlockEncoder.Encode(type, values, stored);
+        else
+            Floats.Narrow(type, values, stored);
     }
 }

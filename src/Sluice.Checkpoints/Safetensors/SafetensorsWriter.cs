@@ -3,7 +3,6 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using Sluice.Checkpoints.Safetensors;
 using Sluice.Core;
-using Sluice.Memory;
 
 namespace Sluice.Checkpoints;
 
@@ -39,15 +38,13 @@ public sealed class SafetensorsWriter : IDisposable
     private const int HeaderAlignment = 8;
 
     private readonly string _path;
-    private readonly UnfinishedFile _file;
-    private readonly long _length;
+    private readonly OutputFile _file;
 
-    private SafetensorsWriter(string path, UnfinishedFile file, IReadOnlyList<TensorInfo> tensors, long length)
+    private SafetensorsWriter(string path, OutputFile file, IReadOnlyList<TensorInfo> tensors)
     {
         _path = path;
         _file = file;
         Tensors = tensors;
-        _length = length;
     }
 
     /// <summary>The tensors in the order in which their data must be written.</summary>
@@ -57,6 +54,7 @@ public sealed class SafetensorsWriter : IDisposable
     /// <param name="path">Where it will be.</param>
     /// <param name="tensors">Everything it will hold.</param>
     /// <param name="metadata">Free-form strings for <c>__metadata__</c>.</param>
+    /// <exception cref="CheckpointException">The file cannot be written here, or there is no room for it.</exception>
     public static SafetensorsWriter Create(
         string path, IEnumerable<TensorDeclaration> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
@@ -72,14 +70,14 @@ public sealed class SafetensorsWriter : IDisposable
             offset = checked(offset + ordered[i].ByteLength);
         }
 
-        var file = new UnfinishedFile(path);
+        var file = new OutputFile(path, offset);
         try
         {
             Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
             BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
-            file.Stream.Write(length);
-            file.Stream.Write(header);
-            return new SafetensorsWriter(path, file, places, offset);
+            file.Write(length);
+            file.Write(header);
+            return new SafetensorsWriter(path, file, places);
         }
         catch
         {
@@ -89,20 +87,29 @@ public sealed class SafetensorsWriter : IDisposable
     }
 
     /// <summary>Appends data, in the order of <see cref="Tensors"/>; pieces may be of any size.</summary>
+    /// <exception cref="CheckpointException">The disk is full, or the file cannot be written for another reason.</exception>
     public void Write(ReadOnlySpan<byte> data)
     {
-        if (data.Length > _length - _file.Stream.Position)
+        if (data.Length > _file.Left)
             throw new InvalidOperationException($"{_path}: {data.Length} bytes are more than the declared tensors have left");
-        _file.Stream.Write(data);
+        _file.Write(data);
     }
 
     /// <summary>Ends the file and gives it its name.</summary>
     /// <exception cref="InvalidOperationException">Data is missing.</exception>
+    /// <exception cref="CheckpointException">As <see cref="Write"/>.</exception>
     public void Complete()
     {
-        if (_file.Stream.Position != _length)
-            throw new InvalidOperationException($"{_path}: {_length - _file.Stream.Position} bytes of the declared tensors were not written");
+        Flush();
         _file.Complete();
+    }
+
+    /// <summary>Ends the file and brings it to the disk; only its name is missing then.</summary>
+    internal void Flush()
+    {
+        if (_file.Left != 0)
+            throw new InvalidOperationException($"{_path}: {_file.Left} bytes of the declared tensors were not written");
+        _file.Flush();
     }
 
     /// <summary>Discards the file unless it is complete.</summary>

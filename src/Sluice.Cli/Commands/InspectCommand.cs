@@ -16,7 +16,7 @@ namespace Sluice.Cli.Commands;
 internal static class InspectCommand
 {
     // Code, the runtime's heap and its tables, tokenizer: measured, and much the same for all models.
-    private const long ProgramBytes = 140L << 20;
+    private const long ProgramBytes = 120L << 20;
 
     private static readonly int[] Lengths = [4_096, 32_768, 131_072];
 
@@ -24,36 +24,46 @@ internal static class InspectCommand
     {
         Argument<string?> folder = new("PATH") { Arity = ArgumentArity.ZeroOrOne, Description = "Model folder or GGUF file, or a config.json alone. Default: the demonstration model." };
         Option<KvDtype> kvDtype = CommonOptions.KvDtype();
-        Command command = new("inspect", "Show a model's architecture, size and memory.") { folder, kvDtype };
+        Option<long> memory = CommonOptions.Memory();
+        Command command = new("inspect", "Show a model's architecture, size and memory.") { folder, kvDtype, memory };
         command.SetAction(parsed =>
         {
             string? path = parsed.GetValue(folder);
-            KvDtype kv = new CpuOptions { KvDtype = parsed.GetValue(kvDtype) }.ResolvedKvDtype;
+            CpuOptions options = new() { Threads = 1, KvDtype = parsed.GetValue(kvDtype) };
+            long cacheBytes = parsed.GetValue(memory);
             if (path is not null && Path.GetExtension(path).Equals(".json", StringComparison.OrdinalIgnoreCase) && File.Exists(path))
             {
-                Print(Path.GetFullPath(path), ModelConfigReader.Read(File.ReadAllBytes(path)), null, kv);
+                Print(Path.GetFullPath(path), ModelConfigReader.Read(File.ReadAllBytes(path)), null, options, cacheBytes);
                 return ExitCodes.Success;
             }
 
             using Checkpoint checkpoint = Checkpoint.Open(ModelPath.Resolve(path));
-            Print(checkpoint.Location, checkpoint.Config, checkpoint, kv);
+            Print(checkpoint.Location, checkpoint.Config, checkpoint, options, cacheBytes);
             return ExitCodes.Success;
         });
         return command;
     }
 
-    private static void Print(string name, ModelConfig config, Checkpoint? checkpoint, KvDtype kv)
+    private static void Print(string name, ModelConfig config, Checkpoint? checkpoint, CpuOptions options, long cacheBytes)
     {
         ModelFootprint footprint = checkpoint is null ? new(config) : ModelFootprint.Of(checkpoint);
+        long available = SystemMemory.AvailableBytes();
+        bool asked = cacheBytes > 0;
+        if (!asked)
+            cacheBytes = CacheBudget.Default(available - footprint.WeightBytes);
         AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{name}[/]");
-        AnsiConsole.Write(Facts(config, footprint, checkpoint));
+        AnsiConsole.Write(Facts(config, footprint, checkpoint, options, cacheBytes));
         AnsiConsole.Write(WeightTable(footprint));
         if (checkpoint is not null)
             AnsiConsole.Write(TypeTable(checkpoint));
-        AnsiConsole.Write(CapacityTable(config, footprint, kv));
+        string free = ByteSize.Format(available);
+        string title = asked ? $"{free} free, {ByteSize.Format(cacheBytes)} asked for KV and states"
+            : cacheBytes == 0 ? $"{free} free: the weights do not fit"
+            : $"{free} free, {ByteSize.Format(cacheBytes)} of it for KV and states by default";
+        AnsiConsole.Write(CapacityTable(config, footprint, options.ResolvedKvDtype, cacheBytes).Title(title));
     }
 
-    private static Grid Facts(ModelConfig config, ModelFootprint footprint, Checkpoint? checkpoint)
+    private static Grid Facts(ModelConfig config, ModelFootprint footprint, Checkpoint? checkpoint, CpuOptions options, long cacheBytes)
     {
         int attention = config.Layers.Count(kind => kind == LayerKind.FullAttention);
         Grid grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
@@ -72,8 +82,11 @@ internal static class InspectCommand
         Row("state", $"{ByteSize.Format(footprint.StateBytes + footprint.ConvStateBytes(DType.F32))} a sequence, however long");
         if (checkpoint is not null)
         {
-            using CpuBackend backend = new(new CpuOptions { Threads = 1 });
-            Row("on the CPU", $"{ByteSize.Format(LanguageModel.WeightBytes(checkpoint, backend))} packed, up to {ByteSize.Format(footprint.ActivationBytes(SessionOptions.DefaultStepTokens, ServeCommand.DefaultSequences) + CpuBackend.ScratchBytes(config, SessionOptions.DefaultStepTokens))} of activations, about {ByteSize.Format(ProgramBytes)} for the program; KV and states besides");
+            using CpuBackend backend = new(options);
+            string packed = ByteSize.Format(LanguageModel.WeightBytes(checkpoint, backend));
+            string activations = ByteSize.Format(footprint.ActivationBytes(SessionOptions.DefaultStepTokens, ServeCommand.DefaultSequences) + CpuBackend.ScratchBytes(config, SessionOptions.DefaultStepTokens));
+            string ready = ByteSize.Format(CpuBackend.ReadyBytes(backend.GeometryOf(CacheShape.Of(config)), cacheBytes));
+            Row("on the CPU", $"{packed} packed, up to {activations} of activations, up to {ready} kept ready for KV and states, about {ByteSize.Format(ProgramBytes)} for the program; KV and states in use besides");
             bool mtp = checkpoint.Names.Any(tensor => tensor.StartsWith("mtp.", StringComparison.Ordinal));
             Row("files", $"{checkpoint.Files.Count}, {ByteSize.Format(checkpoint.ByteLength)}, {N(checkpoint.Names.Count)} tensors{(mtp ? ", with a multi-token prediction head (not used yet)" : "")}");
         }
@@ -102,20 +115,15 @@ internal static class InspectCommand
         return table;
     }
 
-    private static Table CapacityTable(ModelConfig config, ModelFootprint footprint, KvDtype kv)
+    private static Table CapacityTable(ModelConfig config, ModelFootprint footprint, KvDtype kv, long cacheBytes)
     {
-        long available = SystemMemory.AvailableBytes();
-        long budget = CacheBudget.Default(available - footprint.WeightBytes);
         Table table = new Table().Border(TableBorder.Simple)
-            .Title(budget == 0
-                ? $"{ByteSize.Format(available)} free: the weights do not fit"
-                : $"{ByteSize.Format(available)} free, {ByteSize.Format(budget)} of it for KV and states by default")
             .AddColumn($"sequences of, keys and values in {Devices.Word(kv)}", c => c.RightAligned()).AddColumn("each", c => c.RightAligned()).AddColumn("fit", c => c.RightAligned());
         foreach (int length in Lengths.Where(length => length < config.MaxPositions).Append(config.MaxPositions))
         {
             long pages = (length + KvCache.PageTokens - 1) / KvCache.PageTokens;
             long each = (pages * KvCache.PageTokens * footprint.KvBytesPerToken(kv)) + footprint.StateBytes + footprint.ConvStateBytes(DType.F32);
-            table.AddRow($"{N(length)} tokens", ByteSize.Format(each), N(budget / Math.Max(1, each)));
+            table.AddRow($"{N(length)} tokens", ByteSize.Format(each), N(cacheBytes / Math.Max(1, each)));
         }
 
         return table;

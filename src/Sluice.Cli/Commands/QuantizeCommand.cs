@@ -33,7 +33,7 @@ internal static class QuantizeCommand
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(
             ModelPath.Resolve(parsed.GetValue(model)),
             parsed.GetRequiredValue(to),
-            Path.GetFullPath(parsed.GetRequiredValue(output)),
+            Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetRequiredValue(output))),
             parsed.GetValue(mtp),
             parsed.GetValue(threads),
             cancellation)));
@@ -43,12 +43,12 @@ internal static class QuantizeCommand
     private static int Run(string path, string to, string output, bool mtp, int threads, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(path);
-        if (checkpoint.Files.Contains(output, StringComparer.Ordinal) || checkpoint.Location == output)
+        if (checkpoint.Files.Contains(output, StringComparer.Ordinal) || Path.TrimEndingDirectorySeparator(checkpoint.Location) == output)
             throw new ConfigurationException($"--out: {output} is the model itself");
         LoadDisplay display = new("quantising");
         long start = Stopwatch.GetTimestamp();
         if (to == Fp8)
-            Fp8Quantiser.Quantise(checkpoint, output, display, cancellation);
+            Fp8Quantiser.Quantise(checkpoint, output, Tokenizer.DescribeForFolder(path), threads, display, cancellation);
         else
             GgufQuantiser.Write(checkpoint, output, Mixes.Single(mix => mix.Name == to).Mix, Tokenizer.DescribeForGguf(path, checkpoint.Config.VocabularySize), mtp, threads, display, cancellation);
 

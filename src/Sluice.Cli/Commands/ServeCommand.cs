@@ -74,6 +74,9 @@ internal static class ServeCommand
         await using EarlyListener listener = await EarlyListener.StartAsync(options, cancellation);
         await using var session = await Task.Run(() => ModelSession.Load(sessionOptions, cancellation, progress => listener.Loaded = progress.Share), cancellation);
         (Tokenizer tokenizer, ChatTemplate? template) = await text;
+
+        // What loading leaves behind goes back to the system: a server makes so little garbage that nobody would look for it.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         ServedModel served = new()
         {
             Id = ModelPath.NameOf(folder),

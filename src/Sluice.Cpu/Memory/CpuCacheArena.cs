@@ -29,8 +29,7 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     {
         long bytes = checked(superblocks * geometry.SuperblockBytes);
         _data = _arena.Allocate(bytes);
-        long soon = (PrefaultedSlots * geometry.SlotBytes) + (geometry.PagesFor(PrefaultedTokens) * geometry.PageBytes);
-        _prefault = new Prefault(_data, bytes, Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes), PrefaultPause);
+        _prefault = new Prefault(_data, bytes, ReadyBytes(geometry, bytes), PrefaultPause);
         Poison.Fill(_data, Math.Min(bytes, MostPoisonedBytes));
         _slots = new int[Slots * geometry.SuperblocksPerSlot];
         Array.Fill(_slots, -1);
@@ -51,6 +50,13 @@ internal sealed unsafe class CpuCacheArena : CacheArena
         shape.KvLayers == 0 ? 0 : CpuKvCache.BytesOfLayer(shape, kv),
         shape.StateLayers,
         shape.StateLayers == 0 ? 0 : checked(CpuStateCache.LayerLength(shape.Linear!) * sizeof(float)));
+
+    /// <summary>Bytes of an arena that are kept ready beyond what is used, at most.</summary>
+    public static long ReadyBytes(MemoryGeometry geometry, long bytes)
+    {
+        long soon = (PrefaultedSlots * geometry.SlotBytes) + (geometry.PagesFor(PrefaultedTokens) * geometry.PageBytes);
+        return Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes);
+    }
 
     public static CpuCacheArena Create(CacheShape shape, KvDtype kv, int superblocks) => new(shape, kv, GeometryOf(shape, kv), superblocks);
 

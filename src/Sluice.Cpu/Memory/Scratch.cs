@@ -17,8 +17,8 @@ internal sealed unsafe class Scratch(string name) : IDisposable
         if (bytes > _bytes)
         {
             _arena?.Dispose();
-            _arena = new Arena(name);
             _bytes = Math.Max(bytes, _bytes + (_bytes / 2));
+            _arena = new Arena(name, _bytes);
             _data = _arena.Allocate(_bytes);
         }
 

@@ -13,14 +13,14 @@ internal sealed unsafe class PackedFileWriter
     private const long DataAlignment = 2L << 20;
 
     private readonly byte[] _buffer = new byte[BufferBytes];
-    private readonly Stream _stream;
+    private readonly UnfinishedFile _file;
     private readonly IProgress<long>? _progress;
     private readonly CancellationToken _cancellation;
     private int _filled;
     private long _written;
 
-    private PackedFileWriter(Stream stream, IProgress<long>? progress, CancellationToken cancellation) =>
-        (_stream, _progress, _cancellation) = (stream, progress, cancellation);
+    private PackedFileWriter(UnfinishedFile file, IProgress<long>? progress, CancellationToken cancellation) =>
+        (_file, _progress, _cancellation) = (file, progress, cancellation);
 
     /// <summary>Bytes of a file of these pieces.</summary>
     public static long LengthOf(IReadOnlyList<WeightPiece> pieces)
@@ -55,7 +55,7 @@ internal sealed unsafe class PackedFileWriter
 
         new PackedHeader(PackedLayout.Version, (int)precision, options.Source.ToArray(), length, pieces.Count).Write(front, directory);
         using var file = UnfinishedFile.CreateShared(options.Path, length);
-        PackedFileWriter writer = new(file.Stream, progress, cancellation);
+        PackedFileWriter writer = new(file, progress, cancellation);
         writer.Append(front);
         foreach (WeightPiece piece in pieces)
         {
@@ -85,7 +85,7 @@ internal sealed unsafe class PackedFileWriter
     private void Flush()
     {
         _cancellation.ThrowIfCancellationRequested();
-        _stream.Write(_buffer, 0, _filled);
+        _file.Write(_buffer.AsSpan(0, _filled));
         _written += _filled;
         _filled = 0;
         _progress?.Report(_written);

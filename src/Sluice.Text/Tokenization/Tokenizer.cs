@@ -137,7 +137,7 @@ public sealed class Tokenizer
     public bool TryGetId(string token, out int id) => _addedIds.TryGetValue(token, out id) || _vocabulary.TryGetValue(token, out id);
 
     /// <summary>
-    /// What a GGUF file must say for its tokenizer and chat template to be those of a checkpoint; null when a folder has no <c>tokenizer.json</c>.
+    /// What a GGUF file must say for its tokenizer and chat template to be those of a checkpoint; null when a folder has no <c>tokenizer.json</c>, a file no vocabulary.
     /// </summary>
     /// <param name="path">A folder, or a GGUF file.</param>
     /// <param name="vocabularySize">Ids the model has.</param>
@@ -145,7 +145,7 @@ public sealed class Tokenizer
     public static GgufText? DescribeForGguf(string path, int vocabularySize)
     {
         if (File.Exists(path))
-            return GgufText.Read(path);
+            return GgufText.ReadOptional(path);
         string file = Path.Combine(path, FileName);
         if (!File.Exists(file))
             return null;
@@ -161,6 +161,20 @@ public sealed class Tokenizer
         }
 
         return text with { ChatTemplate = chat.Source, ToolTemplate = chat.ToolUseSource, SpecialTokens = special };
+    }
+
+    /// <summary>
+    /// What a folder's <c>tokenizer.json</c> and <c>tokenizer_config.json</c> must be for its tokenizer and chat template to be those of a GGUF file, by name; none for a
+    /// folder, which has its own, nor for a file without a vocabulary.
+    /// </summary>
+    /// <param name="path">A GGUF file, or a folder.</param>
+    /// <exception cref="SluiceException">The file cannot be read or is malformed, or no tokenizer.json that is read here can say what its tokenizer does.</exception>
+    public static IReadOnlyDictionary<string, byte[]> DescribeForFolder(string path)
+    {
+        Dictionary<string, byte[]> files = new(StringComparer.Ordinal);
+        if (File.Exists(path) && GgufText.ReadOptional(path) is { } text)
+            (files[FileName], files[ChatTemplate.ConfigFile]) = FolderText.Of(text);
+        return files;
     }
 
     private static byte[] ReadFile(string path)

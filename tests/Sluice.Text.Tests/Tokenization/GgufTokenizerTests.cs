@@ -78,6 +78,101 @@ public sealed class GgufTokenizerTests : IDisposable
         }
     }
 
+    /// <summary>And back again: a folder's files made of a GGUF file's metadata.</summary>
+    [Fact]
+    public void A_folder_made_of_the_file_encodes_and_renders_the_same()
+    {
+        string folder = FolderOf(Tokenizer.DescribeForFolder(DemoFile()));
+        Tokenizer file = Tokenizer.Load(DemoFile());
+        Tokenizer made = Tokenizer.Load(folder);
+        AssertSame(file, made, Odd(seed: 1, file));
+        Assert.Equal(file.VocabularySize, made.VocabularySize);
+        for (int id = 0; id < made.VocabularySize; id++)
+        {
+            Assert.Equal((file.IsSpecial(id), file.IsAdded(id)), (made.IsSpecial(id), made.IsAdded(id)));
+            Assert.True(file.TokenBytes(id).SequenceEqual(made.TokenBytes(id)));
+        }
+
+        ChatTemplate inFile = ChatTemplate.Load(DemoFile())!;
+        ChatTemplate inFolder = ChatTemplate.Load(folder)!;
+        Assert.Equal(inFile.Source, inFolder.Source);
+        Assert.Null(inFolder.ToolUseSource);
+        Assert.Equal(inFile.SpecialTokens.OrderBy(pair => pair.Key, StringComparer.Ordinal), inFolder.SpecialTokens.OrderBy(pair => pair.Key, StringComparer.Ordinal));
+        JsonObject chat = new() { ["messages"] = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = "\u2028é <|im_end|>" }), ["add_generation_prompt"] = true };
+        Assert.Equal(inFile.Render(chat), inFolder.Render((JsonObject)chat.DeepClone()));
+
+        // A folder's own files are copied; nothing has to be said of them.
+        Assert.Empty(Tokenizer.DescribeForFolder(DemoFolder));
+    }
+
+    /// <summary>All ways to split, a vocabulary with holes, merges that look like comments, tokens that JSON escapes.</summary>
+    [Theory]
+    [InlineData("qwen2")]
+    [InlineData("deepseek-r1-qwen")]
+    [InlineData("qwen35")]
+    [InlineData("gpt-2")]
+    public void Whatever_is_read_is_written(string pre)
+    {
+        string[] merges = ["# v", "#v e", "#ve r", "#ver s", "#vers i", "#versi o", "#versio n", "#version s", "t h", "th e", "Ġ the", "Ċ Ċ", "Ã ©", "1 2", "\" \\", "' s", "' r", "'r e"];
+        string[] bytes = [.. Enumerable.Range(0, 256).Select(value => ByteAlphabet.Spell((byte)value).ToString())];
+        string[] tokens =
+        [
+            .. bytes, .. merges.Select(merge => merge.Replace(" ", "", StringComparison.Ordinal)), "[PAD]", "<|end|>", "<think>", "[PAD]", "é\"\\\u2028 <", "\U0001F600\n",
+        ];
+        GgufTokenType[] types =
+        [
+            .. Enumerable.Repeat(GgufTokenType.Normal, 256 + merges.Length), GgufTokenType.Unused, GgufTokenType.Control, GgufTokenType.UserDefined, GgufTokenType.Unused,
+            GgufTokenType.UserDefined, GgufTokenType.Unknown,
+        ];
+        int end = Array.IndexOf(tokens, "<|end|>");
+        GgufText text = new()
+        {
+            Model = "gpt2",
+            Pre = pre,
+            Tokens = tokens,
+            Types = types,
+            Merges = merges,
+            ChatTemplate = "{{ eos_token }}{{ messages[0].content }}é\u2028\n",
+            ToolTemplate = "tools: {{ tools | tojson }}",
+            SpecialTokens = new Dictionary<string, int> { ["eos_token"] = end, ["pad_token"] = end + 2, ["bos_token"] = 70_000 },
+        };
+        (byte[] json, byte[] configuration) = FolderText.Of(text);
+        Tokenizer file = Tokenizer.FromGguf(text);
+        AssertSame(file, Tokenizer.Parse(json), Odd(seed: 2, file));
+        if (pre != "gpt-2") // which splits behind the "#"
+            Assert.Equal([Array.IndexOf(tokens, "#versions")], Tokenizer.Parse(json).Encode("#versions"));
+
+        ChatTemplate template = ChatTemplate.Load(FolderOf(new Dictionary<string, byte[]> { ["tokenizer_config.json"] = configuration }))!;
+        Assert.Equal((text.ChatTemplate, text.ToolTemplate), (template.Source, template.ToolUseSource));
+
+        // Ids without a token, and those that no vocabulary has, are left out.
+        Assert.Equal([KeyValuePair.Create("eos_token", "<|end|>")], template.SpecialTokens);
+    }
+
+    /// <summary>With a typed error, and before there is anything to write.</summary>
+    [Fact]
+    public void No_folder_is_made_of_what_cannot_be_said()
+    {
+        GgufText demo = GgufText.Read(DemoFile());
+        foreach (GgufText text in (GgufText[])[demo with { Model = "llama" }, demo with { Model = "bert" }, demo with { Pre = "tekken" }, demo with { AddsBeginOfText = true }, demo with { Merges = ["a b c"] }])
+        {
+            Assert.Throws<TokenizerException>(() => FolderText.Of(text));
+            Assert.Equal(Assert.Throws<TokenizerException>(() => Tokenizer.FromGguf(text)).Message, Assert.Throws<TokenizerException>(() => FolderText.Of(text)).Message);
+        }
+
+        Assert.Throws<TokenizerException>(() => FolderText.Of(demo with { Tokens = [.. demo.Tokens.Take(4223), new string('x', 513)], Types = [.. demo.Types.Take(4223), GgufTokenType.Control] }));
+    }
+
+    [Fact]
+    public void Files_without_a_vocabulary_say_nothing()
+    {
+        string file = Path.Combine(_folder.FullName, "none.gguf");
+        using (Checkpoint checkpoint = Checkpoint.Open(DemoFolder))
+            GgufQuantiser.Write(checkpoint, file, GgufMix.BF16);
+        Assert.Empty(Tokenizer.DescribeForFolder(file));
+        Assert.Null(Tokenizer.DescribeForGguf(file, 4224));
+    }
+
     [Fact]
     public void What_is_wrong_or_not_implemented_is_refused_by_key()
     {
@@ -100,6 +195,41 @@ public sealed class GgufTokenizerTests : IDisposable
 
     private static void Refused(string because, GgufText text) =>
         Assert.Contains(because, Assert.Throws<TokenizerException>(() => Tokenizer.FromGguf(text)).Message, StringComparison.Ordinal);
+
+    private static void AssertSame(Tokenizer file, Tokenizer made, IEnumerable<string> texts)
+    {
+        foreach (string text in texts)
+        {
+            foreach (bool special in (ReadOnlySpan<bool>)[true, false])
+            {
+                int[] ids = file.Encode(text, special);
+                Assert.Equal(ids, made.Encode(text, special));
+                Assert.Equal(file.Decode(ids), made.Decode(ids));
+                Assert.Equal(file.Decode(ids, skipSpecial: true), made.Decode(ids, skipSpecial: true));
+            }
+        }
+    }
+
+    /// <summary>Strings of every script and plane, those that Qwen3's tokenizer was compared on, and added tokens in bad company.</summary>
+    private static IEnumerable<string> Odd(int seed, Tokenizer tokenizer)
+    {
+        Random random = new(seed);
+        for (int i = 0; i < 400; i++)
+            yield return RandomText.Next(random, maxParts: 40, loneSurrogates: true);
+        using JsonDocument document = TokenizerData.Read("qwen3_tokenizer_vectors.json.gz");
+        foreach (JsonElement vector in document.RootElement.GetProperty("vectors").EnumerateArray())
+            yield return vector.GetProperty("text").GetString()!;
+        foreach (int id in Enumerable.Range(0, tokenizer.VocabularySize).Where(tokenizer.IsAdded))
+            yield return $" {tokenizer.Decode([id])}{tokenizer.Decode([id])[1..]}e\u0301{tokenizer.Decode([id])}\n";
+    }
+
+    private string FolderOf(IReadOnlyDictionary<string, byte[]> files)
+    {
+        string folder = _folder.CreateSubdirectory("made").FullName;
+        foreach ((string name, byte[] content) in files)
+            File.WriteAllBytes(Path.Combine(folder, name), content);
+        return folder;
+    }
 
     private string DemoFile()
     {

@@ -3,7 +3,7 @@ using Sluice.Core;
 namespace Sluice.Checkpoints.Quantising;
 
 /// <summary>
-/// A tensor as a GGUF file will have it: either numbers, or rows out of stored matrices that lie one above the other.
+/// A tensor as it will be written: either numbers, or rows out of stored matrices that lie one above the other.
 /// </summary>
 /// <param name="Name">Its name in the file.</param>
 /// <param name="Shape">Its dimensions, row-major.</param>
@@ -11,7 +11,7 @@ namespace Sluice.Checkpoints.Quantising;
 /// <param name="Parts">The matrices its rows come from.</param>
 /// <param name="Order">For each row, which row of the stacked parts it is; null for as they are.</param>
 /// <param name="Pieces">For each of so many pieces of a row, which stored piece it is; null for as they are.</param>
-internal sealed record GgufSource(
+internal sealed record AssembledTensor(
     string Name, IReadOnlyList<int> Shape, float[]? Numbers, IReadOnlyList<MatrixSource> Parts, int[]? Order = null, int[]? Pieces = null)
 {
     /// <summary>Elements of a row.</summary>
@@ -19,6 +19,9 @@ internal sealed record GgufSource(
 
     /// <summary>Rows.</summary>
     internal int Rows => Numbers is not null ? Numbers.Length / Columns : Order?.Length ?? Parts.Sum(part => part.Rows);
+
+    /// <summary>Bytes of scratch that reading a row takes.</summary>
+    internal int ScratchBytes => Parts.Count == 0 ? 0 : Parts.Max(part => part.RowBytes);
 
     /// <summary>Decodes a row; <paramref name="scratch"/> is for as long a row as any part has.</summary>
     internal void Decode(int row, Span<float> values, byte[] scratch)
@@ -54,6 +57,17 @@ internal sealed record GgufSource(
             return [];
         (MatrixSource part, int index) = Find(row);
         return part.Type == type && part.ScaleBlock == 0 ? part.Row(index, scratch) : [];
+    }
+
+    /// <summary>Checks a row that was decoded.</summary>
+    /// <exception cref="CheckpointException">An element is no number, or its magnitude is above <paramref name="largest"/>.</exception>
+    internal void RequireUpTo(float largest, int row, ReadOnlySpan<float> values)
+    {
+        for (int c = 0; c < values.Length; c++)
+        {
+            if (!(Math.Abs(values[c]) <= largest))
+                throw new CheckpointException(FormattableString.Invariant($"{Name}: element [{row}, {c}] is {values[c]}; expected a finite number up to {largest}"));
+        }
     }
 
     private (MatrixSource Part, int Row) Find(int row)
