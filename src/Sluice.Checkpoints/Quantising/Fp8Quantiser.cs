@@ -25,7 +25,7 @@ public static class Fp8Quantiser
     /// <param name="folder">Where; a checkpoint that is there is replaced.</param>
     /// <param name="text">Files of the tokenizer and the chat template by name, for a GGUF file; those of a folder are copied.</param>
     /// <param name="workers">Threads that encode; 0 for the default.</param>
-    /// <param name="progress">Told after each tensor; bytes are those written.</param>
+    /// <param name="progress">Told after each tensor; bytes are those written, but a matrix's scales, which take as long as its elements, count as much.</param>
     /// <param name="cancellation">Gives up; nothing is left then.</param>
     /// <exception cref="CheckpointException">The source is FP8 already or not whole, a tensor cannot be copied, or the folder cannot be written.</exception>
     /// <exception cref="ConfigurationException">No config.json can say what a GGUF file's metadata does.</exception>
@@ -47,17 +47,18 @@ public static class Fp8Quantiser
         using FolderWriter writer = new(folder, contents.Select(content => content.Tensor));
         foreach ((string name, byte[] content) in files)
             writer.Write(name, content);
-        var writes = contents.ToDictionary(content => content.Tensor.Name, content => content.Write, StringComparer.Ordinal);
-        long total = writer.Weights.Tensors.Sum(tensor => tensor.ByteLength);
+        var byName = contents.ToDictionary(content => content.Tensor.Name, StringComparer.Ordinal);
+        long total = contents.Sum(content => content.Work);
         long start = Stopwatch.GetTimestamp();
-        long written = 0;
+        long done = 0;
         foreach (TensorInfo tensor in writer.Weights.Tensors)
         {
             cancellation.ThrowIfCancellationRequested();
             source.CheckUnchanged();
-            writes[tensor.Name](writer.Weights);
-            written += tensor.ByteLength;
-            progress?.Report(new LoadProgress(written, total, Stopwatch.GetElapsedTime(start), tensor.Name));
+            Content content = byName[tensor.Name];
+            content.Write(writer.Weights);
+            done += content.Work;
+            progress?.Report(new LoadProgress(done, total, Stopwatch.GetElapsedTime(start), tensor.Name));
         }
 
         writer.Complete();
@@ -102,8 +103,9 @@ public static class Fp8Quantiser
     private static void AddQuantised(List<Content> contents, AssembledTensor tensor, ParallelOptions parallel)
     {
         Fp8Matrix matrix = new(tensor, parallel);
-        contents.Add(new Content(new TensorDeclaration(tensor.Name, DType.F8E4M3, tensor.Shape), matrix.WriteElements));
-        contents.Add(new Content(new TensorDeclaration(tensor.Name + ScaleSuffix, DType.F32, matrix.ScaleShape), matrix.WriteScales));
+        Content elements = new(new TensorDeclaration(tensor.Name, DType.F8E4M3, tensor.Shape), matrix.WriteElements);
+        contents.Add(elements);
+        contents.Add(new Content(new TensorDeclaration(tensor.Name + ScaleSuffix, DType.F32, matrix.ScaleShape), matrix.WriteScales) { Work = elements.Work });
     }
 
     private static bool IsUnquantisedModule(TensorDeclaration tensor) =>
@@ -197,5 +199,9 @@ public static class Fp8Quantiser
     }
 
     /// <summary>A tensor of the result.</summary>
-    private sealed record Content(TensorDeclaration Tensor, Action<SafetensorsWriter> Write);
+    private sealed record Content(TensorDeclaration Tensor, Action<SafetensorsWriter> Write)
+    {
+        /// <summary>What it counts for in progress.</summary>
+        public long Work { get; init; } = Tensor.ByteLength;
+    }
 }
