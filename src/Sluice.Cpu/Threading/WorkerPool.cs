@@ -27,13 +27,13 @@ internal sealed class WorkerPool : IDisposable
 
     private readonly Worker[] _workers;
     private readonly int[]? _processors;
-    private readonly ManualResetEventSlim _allLeft = new(initialState: false, spinCount: 0);
+    private readonly SemaphoreSlim _allLeft = new(0);
     private PaddedLong _gate;
     private PaddedLong _next;
     private ParallelWork? _work;
     private int _items;
     private ExceptionDispatchInfo? _failure;
-    private volatile bool _callerWaits;
+    private int _callerParked;
     private volatile bool _stopping;
 
     /// <summary>Starts <paramref name="threads"/> - 1 workers.</summary>
@@ -149,12 +149,10 @@ internal sealed class WorkerPool : IDisposable
                 continue;
             }
 
-            _allLeft.Reset();
-            _callerWaits = true;
-            Interlocked.MemoryBarrier();
-            if ((Volatile.Read(ref _gate.Value) & InsideMask) != 0)
+            // Declared parked first, then one more look, as workers do: who leaves last after that wakes.
+            Interlocked.Exchange(ref _callerParked, 1);
+            if ((Volatile.Read(ref _gate.Value) & InsideMask) != 0 || Interlocked.Exchange(ref _callerParked, 0) == 0)
                 _allLeft.Wait();
-            _callerWaits = false;
         }
     }
 
@@ -170,8 +168,8 @@ internal sealed class WorkerPool : IDisposable
         last = gate >> JobShift;
         ExecuteItems(_work!, _items, thread);
         long after = Interlocked.Decrement(ref _gate.Value);
-        if ((after & InsideMask) == 0 && _callerWaits)
-            _allLeft.Set();
+        if ((after & InsideMask) == 0 && Volatile.Read(ref _callerParked) != 0 && Interlocked.Exchange(ref _callerParked, 0) != 0)
+            _allLeft.Release();
         return true;
     }
 
