@@ -35,6 +35,18 @@ public sealed class InstructionSetTests
         Assert.Equal(KernelSet.Best(ActivationPrecision.Fast, Vectors)!.Name, name);
     }
 
+    /// <summary>As on a Cortex-A72.</summary>
+    [Fact]
+    public async Task Without_Arms_dot_products_the_bits_are_the_same()
+    {
+        Assert.SkipUnless(Dp.IsSupported, "this processor has nothing to switch off");
+        (string here, string name) = await DigestOfChild([]);
+        (string without, string other) = await DigestOfChild([("DOTNET_EnableArm64Dp", "0")]);
+        Assert.Equal("NEON DotProd", name);
+        Assert.Equal("NEON", other);
+        Assert.Equal(here, without);
+    }
+
     [Theory]
     [InlineData("assembly", "AVX-512")]
     [InlineData("avx512bf16,amx", "AVX-512 VNNI")]
