@@ -91,7 +91,7 @@ public sealed class InstructionSetTests
     {
         if (Vector128.IsHardwareAccelerated)
         {
-            using CpuBackend backend = new(new CpuOptions { Threads = 2 });
+            using CpuBackend backend = new(new CpuOptions { Threads = 2, Numa = NumaPlacement.Off });
             Assert.Equal($"cpu ({KernelSet.Required(ActivationPrecision.Fast).Name}, 2 threads)", backend.Name);
             return;
         }
@@ -117,7 +117,7 @@ public sealed class InstructionSetTests
     [Fact]
     public void Starting_says_what_is_refused()
     {
-        using CpuBackend backend = new(new CpuOptions { Threads = 2 });
+        using CpuBackend backend = new(new CpuOptions { Threads = 2, Numa = NumaPlacement.Off });
         Assert.Equal(AssembledKernels.Refusal is not null, backend.Name.Contains("cannot be made executable", StringComparison.Ordinal));
 
         // What the parent process looks for.

@@ -19,15 +19,16 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     // The first step, which proves that a server is ready, wants all cores.
     private static readonly TimeSpan PrefaultPause = TimeSpan.FromSeconds(1);
 
-    private readonly Arena _arena = new("KV pages and recurrent states");
+    private readonly Arena _arena;
     private readonly byte* _data;
     private readonly int[] _slots;
     private readonly Prefault _prefault;
 
-    private CpuCacheArena(CacheShape shape, KvDtype kv, MemoryGeometry geometry, int superblocks)
+    private CpuCacheArena(CacheShape shape, KvDtype kv, MemoryGeometry geometry, int superblocks, NumaInterleaving? interleaving)
         : base(geometry, superblocks)
     {
         long bytes = checked(superblocks * geometry.SuperblockBytes);
+        _arena = new Arena("KV pages and recurrent states", interleaving: interleaving);
         _data = _arena.Allocate(bytes);
         long soon = (PrefaultedSlots * geometry.SlotBytes) + (geometry.PagesFor(PrefaultedTokens) * geometry.PageBytes);
         _prefault = new Prefault(_data, bytes, Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes), PrefaultPause);
@@ -52,7 +53,8 @@ internal sealed unsafe class CpuCacheArena : CacheArena
         shape.StateLayers,
         shape.StateLayers == 0 ? 0 : checked(CpuStateCache.LayerLength(shape.Linear!) * sizeof(float)));
 
-    public static CpuCacheArena Create(CacheShape shape, KvDtype kv, int superblocks) => new(shape, kv, GeometryOf(shape, kv), superblocks);
+    public static CpuCacheArena Create(CacheShape shape, KvDtype kv, int superblocks, NumaInterleaving? interleaving) =>
+        new(shape, kv, GeometryOf(shape, kv), superblocks, interleaving);
 
     /// <summary>Where a page begins: its first layer.</summary>
     public byte* Page(int page)

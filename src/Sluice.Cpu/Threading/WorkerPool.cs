@@ -26,7 +26,7 @@ internal sealed class WorkerPool : IDisposable
     private static WorkerPool? _boundTo;
 
     private readonly Worker[] _workers;
-    private readonly int[]? _processors;
+    private readonly IReadOnlyList<int>[]? _processors;
     private readonly SemaphoreSlim _allLeft = new(0);
     private PaddedLong _gate;
     private PaddedLong _next;
@@ -38,8 +38,8 @@ internal sealed class WorkerPool : IDisposable
 
     /// <summary>Starts <paramref name="threads"/> - 1 workers.</summary>
     /// <param name="threads">Threads that work, the caller's among them.</param>
-    /// <param name="processors">Processors to bind threads to, the caller's first; null leaves them to the system.</param>
-    public WorkerPool(int threads, int[]? processors = null)
+    /// <param name="processors">Processors to bind each thread to, the caller's first; null leaves them to the system.</param>
+    public WorkerPool(int threads, IReadOnlyList<int>[]? processors = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, (int)InsideMask);
@@ -58,7 +58,7 @@ internal sealed class WorkerPool : IDisposable
     public bool IsBound => _processors is not null;
 
     /// <summary>
-    /// Binds the calling thread, which will call <see cref="Run"/>, to the first processor, once. Not a thread that others share or inherit from: one of the
+    /// Binds the calling thread, which will call <see cref="Run"/>, to the first processors, once. Not a thread that others share or inherit from: one of the
     /// runtime's pool, or the process's first.
     /// </summary>
     public void BindCaller()
