@@ -32,8 +32,8 @@ internal static class Devices
     };
 
     /// <summary>How to use the processor; 0 threads for its default.</summary>
-    public static CpuOptions Options(int threads, ActivationPrecision activations = ActivationPrecision.Fast, KvDtype kvDtype = KvDtype.Auto, ThreadPinning pin = ThreadPinning.Off) =>
-        new() { Threads = threads > 0 ? threads : null, Activations = activations, KvDtype = kvDtype, Pin = pin };
+    public static CpuOptions Options(int threads, ActivationPrecision activations, KvDtype kvDtype, ThreadPinning pin, NumaPlacement numa) =>
+        new() { Threads = threads > 0 ? threads : null, Activations = activations, KvDtype = kvDtype, Pin = pin, Numa = numa };
 
     /// <summary>The kinds of <see cref="KvDtype"/> as flags and settings name them.</summary>
     public static string Word(KvDtype type) => type.ToString().ToLowerInvariant();

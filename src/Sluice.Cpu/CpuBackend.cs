@@ -20,7 +20,8 @@ namespace Sluice.Cpu;
 public sealed class CpuBackend : IBackend
 {
     private readonly WorkerPool _pool;
-    private readonly Arena _arena = new("weights and activations");
+    private readonly NumaInterleaving? _interleaving;
+    private readonly Arena _arena;
     private readonly WeightMemory _weights;
     private readonly StepRows _rows = new();
     private readonly ActivationPrecision _precision;
@@ -52,8 +53,10 @@ public sealed class CpuBackend : IBackend
         ArgumentNullException.ThrowIfNull(options);
         int threads = options.ResolveThreads();
         _pool = new WorkerPool(threads, options.ResolveProcessors(threads));
+        _interleaving = options.ResolveInterleaving(out string memory);
+        _arena = new Arena("weights and activations", interleaving: _interleaving);
         string refusal = kernels.Precision == ActivationPrecision.Fast && AssembledKernels.Refusal is { } why ? $"without BF16 and VNNI: {why}, " : "";
-        Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {refusal}{threads} thread{(threads == 1 ? "" : "s")})");
+        Name = string.Create(CultureInfo.InvariantCulture, $"cpu ({kernels.Name}, {refusal}{threads} thread{(threads == 1 ? "" : "s")}{memory})");
         _precision = kernels.Precision;
         PackedWeights = options.PackedWeights is { } file ? new PackedWeights(file, _precision) : null;
         _weights = new WeightMemory(_arena, PackedWeights);
@@ -134,7 +137,7 @@ public sealed class CpuBackend : IBackend
     public MemoryGeometry GeometryOf(CacheShape shape) => CpuCacheArena.GeometryOf(shape, _kv);
 
     /// <inheritdoc/>
-    public CacheArena CreateArena(CacheShape shape, int superblocks) => CpuCacheArena.Create(shape, _kv, superblocks);
+    public CacheArena CreateArena(CacheShape shape, int superblocks) => CpuCacheArena.Create(shape, _kv, superblocks, _interleaving);
 
     /// <inheritdoc/>
     public unsafe void Read(Activation source, int row, Span<float> destination) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Cpu.Threading;
@@ -25,8 +26,21 @@ public enum ThreadPinning
     /// <summary>The system moves them as it likes.</summary>
     Off,
 
-    /// <summary>Each to a core of its own, where the system can and the threads are as many as the cores that the process may use.</summary>
+    /// <summary>
+    /// Each to a core of its own, where the system can and the threads are as many as the cores that the process may use; fewer threads are shared out over the
+    /// nodes of memory, where there are several (<see cref="NumaPlacement.Auto"/>).
+    /// </summary>
     Auto,
+}
+
+/// <summary>Whether it matters that a machine has several nodes of memory (NUMA).</summary>
+public enum NumaPlacement
+{
+    /// <summary>Weights, activations, KV pages and states are spread over the nodes page by page, and threads, if bound, evenly. With one node nothing happens.</summary>
+    Auto,
+
+    /// <summary>Memory lies where the system puts it: near the threads that write it first.</summary>
+    Off,
 }
 
 /// <summary>How to use the processor.</summary>
@@ -47,8 +61,14 @@ public sealed record CpuOptions
     /// <summary>Whether threads are bound to cores.</summary>
     public ThreadPinning Pin { get; init; }
 
+    /// <summary>Whether memory is spread over the nodes that there are.</summary>
+    public NumaPlacement Numa { get; init; }
+
     /// <summary>A file that keeps packed weights from one start to the next; null: they are packed at every start.</summary>
     public PackedWeightsOptions? PackedWeights { get; init; }
+
+    /// <summary>Nodes of memory instead of the machine's, for tests.</summary>
+    internal IReadOnlyList<NumaNode>? NodesInstead { get; init; }
 
     /// <summary>
     /// <see cref="KvDtype"/>, where <see cref="KvDtype.Auto"/> stands for BF16: far below what fast products round away. Who wants those in float32
@@ -67,14 +87,32 @@ public sealed record CpuOptions
     }
 
     /// <summary>
-    /// The processors to bind so many threads to, or null to bind none. With fewer threads than cores the system places them better than anybody who does
-    /// not know what else runs: two programs would choose the same cores. With more, some would have to share one.
+    /// The processors to bind each of so many threads to, or null to bind none. With fewer threads than cores the system places them better than anybody who does
+    /// not know what else runs: two programs would choose the same cores; but it may share them out unevenly over nodes of memory. With more, some would have to
+    /// share a core.
     /// </summary>
-    internal int[]? ResolveProcessors(int threads)
+    internal IReadOnlyList<int>[]? ResolveProcessors(int threads) =>
+        Pin == ThreadPinning.Off ? null : ThreadPlacement.Choose(threads, ThreadAffinity.AllowedCores(), ResolveNodes());
+
+    /// <summary>What spreads memory over the nodes, or null where there is one or the system does not allow it.</summary>
+    /// <param name="note">What became of it, to follow the number of threads in the backend's name; empty with one node.</param>
+    internal NumaInterleaving? ResolveInterleaving(out string note)
     {
-        if (Pin == ThreadPinning.Off || threads < 2)
+        note = "";
+        NumaNode[] nodes = [.. ResolveNodes().Where(node => node.HasMemory)];
+        if (nodes.Length == 0)
             return null;
-        int[] cores = ThreadAffinity.AllowedCores();
-        return cores.Length == threads ? cores : null;
+        var interleaving = NumaInterleaving.TryCreate(nodes, out string? refusal);
+        note = interleaving is null
+            ? string.Create(CultureInfo.InvariantCulture, $", memory not interleaved over {nodes.Length} nodes: {refusal}")
+            : string.Create(CultureInfo.InvariantCulture, $", memory interleaved over {nodes.Length} nodes");
+        return interleaving;
+    }
+
+    /// <summary>The nodes, where several have memory and <see cref="Numa"/> wants them looked at; otherwise none.</summary>
+    private IReadOnlyList<NumaNode> ResolveNodes()
+    {
+        IReadOnlyList<NumaNode> nodes = Numa == NumaPlacement.Auto ? NodesInstead ?? NumaTopology.Allowed() : [];
+        return nodes.Count(node => node.HasMemory) > 1 ? nodes : [];
     }
 }

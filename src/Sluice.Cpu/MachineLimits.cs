@@ -32,14 +32,14 @@ public sealed record MachineLimits(
         using WorkerPool pool = new(options.ResolveThreads());
         TimeSpan part = (duration ?? TimeSpan.FromSeconds(1)) / 4;
         return new MachineLimits(
-            pool.Threads, ReadRate(pool, kernels, part), MultiplyAddRate(pool, kernels, part),
+            pool.Threads, ReadRate(pool, kernels, options.ResolveInterleaving(out _), part), MultiplyAddRate(pool, kernels, part),
             AssembledRate(pool, CpuFeatures.AmxBFloat16, CpuFeatures.Avx512BFloat16, part),
             AssembledRate(pool, CpuFeatures.AmxInt8, CpuFeatures.Avx512Vnni, part));
     }
 
-    private static unsafe double ReadRate(WorkerPool pool, KernelSet kernels, TimeSpan duration)
+    private static unsafe double ReadRate(WorkerPool pool, KernelSet kernels, NumaInterleaving? interleaving, TimeSpan duration)
     {
-        using Arena arena = new("measuring the read bandwidth");
+        using Arena arena = new("measuring the read bandwidth", interleaving: interleaving);
         ReadWork work = new(kernels, (float*)arena.Allocate(BufferBytes));
         new Span<byte>(work.Data, (int)BufferBytes).Fill(1); // pages that were never written are all the same page
         return BufferBytes / Shortest(pool, work, (int)(BufferBytes / SliceBytes), duration);

@@ -71,8 +71,8 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
             throw new ConfigurationException($"{nameof(options.ModelFolder)}: no model at {folder}; give a folder with config.json, tokenizer.json and safetensors files, or a .gguf file");
         if (options.CacheBytes is <= 0)
             throw new ConfigurationException($"{nameof(options.CacheBytes)} must be more than 0, found {options.CacheBytes}");
-        if (!Enum.IsDefined(options.Activations) || !Enum.IsDefined(options.KvDtype))
-            throw new ConfigurationException($"{nameof(options.Activations)} and {nameof(options.KvDtype)}: expected values that have names, found {options.Activations} and {options.KvDtype}");
+        if (!Enum.IsDefined(options.Activations) || !Enum.IsDefined(options.KvDtype) || !Enum.IsDefined(options.Numa))
+            throw new ConfigurationException($"{nameof(options.Activations)}, {nameof(options.KvDtype)} and {nameof(options.Numa)}: expected values that have names, found {options.Activations}, {options.KvDtype} and {options.Numa}");
         var engineOptions = new EngineOptions { StepTokens = StepTokens, MaxRunning = options.MaxRunning, MaxQueued = options.MaxQueued, DrainTimeout = options.DrainTimeout };
 
         // What can be wrong with small files shows before the large ones are read.
@@ -83,6 +83,7 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
             Threads = options.Threads,
             Activations = options.Activations,
             KvDtype = options.KvDtype,
+            Numa = options.Numa,
             PackedWeights = PackedWeightsOptions.For(options.PackedWeights, folder, options.Activations, () => checkpoint.Identity()),
         });
         LanguageModel? model = null;

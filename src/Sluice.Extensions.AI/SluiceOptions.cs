@@ -30,6 +30,9 @@ public sealed class SluiceOptions
     /// <summary>What keys and values of the context are kept as; fewer bits hold more context and are read faster. Default: <see cref="KvDtype.Auto"/>.</summary>
     public KvDtype KvDtype { get; set; }
 
+    /// <summary>Whether memory is spread over the nodes of a machine that has several (NUMA), so that threads read with the bandwidth of all. Default: auto.</summary>
+    public NumaPlacement Numa { get; set; }
+
     /// <summary>
     /// Where weights are kept packed between starts, which then take a moment: <c>beside</c> the model, or a folder; null or <c>off</c>: nowhere. The first load writes a file as
     /// large as the weights, which takes as long as the disk needs; <see cref="SluiceModel.PackedWeights"/> says what became of it.

@@ -23,6 +23,7 @@ public sealed unsafe class Arena : IDisposable
     private readonly List<NativeBlock> _blocks = [];
     private readonly ArenaRegistry.Entry _entry;
     private readonly long _blockBytes;
+    private readonly NumaInterleaving? _interleaving;
     private byte* _next;
     private byte* _end;
     private long _allocated;
@@ -31,11 +32,13 @@ public sealed unsafe class Arena : IDisposable
     /// <summary>Creates an empty arena; memory is taken when it is first asked for.</summary>
     /// <param name="name">What it holds, for error messages and <see cref="Outstanding"/>.</param>
     /// <param name="blockBytes">Size of a block, rounded up to 2 MiB, or to pages if it is at most 256 KiB; requests over a quarter of it get a block of their own.</param>
+    /// <param name="interleaving">What spreads its memory over nodes; null: it lies where it is first written.</param>
     /// <param name="owner">The member that creates it; filled in by the compiler.</param>
-    public Arena(string name, long blockBytes = DefaultBlockBytes, [CallerMemberName] string owner = "")
+    public Arena(string name, long blockBytes = DefaultBlockBytes, NumaInterleaving? interleaving = null, [CallerMemberName] string owner = "")
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(blockBytes);
         _blockBytes = NativeBlock.RoundUp(blockBytes);
+        _interleaving = interleaving;
         _entry = ArenaRegistry.Add(name, owner);
     }
 
@@ -120,7 +123,7 @@ public sealed unsafe class Arena : IDisposable
 
     private NativeBlock Take(long bytes)
     {
-        NativeBlock block = NativeBlock.Allocate(Name, bytes);
+        NativeBlock block = NativeBlock.Allocate(Name, bytes, _interleaving);
         try
         {
             _blocks.Add(block);

@@ -32,11 +32,11 @@ internal readonly unsafe struct NativeBlock
         return checked(bytes + page - 1) & -page;
     }
 
-    internal static NativeBlock Allocate(string purpose, long bytes)
+    internal static NativeBlock Allocate(string purpose, long bytes, NumaInterleaving? interleaving = null)
     {
         long size = RoundUp(bytes);
         RefuseWhatCannotFit(purpose, size);
-        return OperatingSystem.IsLinux() ? Map(purpose, size) : AllocateAligned(purpose, size);
+        return OperatingSystem.IsLinux() ? Map(purpose, size, interleaving) : AllocateAligned(purpose, size);
     }
 
     internal void Free()
@@ -73,7 +73,7 @@ internal readonly unsafe struct NativeBlock
         }
     }
 
-    private static NativeBlock Map(string purpose, long bytes)
+    private static NativeBlock Map(string purpose, long bytes, NumaInterleaving? interleaving)
     {
         // Mapped with room to spare, then trimmed: mmap itself aligns to 4 KiB only.
         bool small = bytes <= SmallBytes;
@@ -92,8 +92,9 @@ internal readonly unsafe struct NativeBlock
         if (after > 0)
             _ = Posix.Unmap(start + bytes, after);
 
-        // A refusal only costs speed: small pages serve as well.
+        // A refusal only costs speed: small pages serve as well, and so do those of one node.
         _ = Posix.Advise(start, (nuint)bytes, Posix.AdviseHugePage);
+        _ = interleaving?.TryApply(start, (nuint)bytes);
         return new NativeBlock(start, bytes);
     }
 

@@ -19,8 +19,13 @@ internal static unsafe partial class Posix
     internal const int OpenReadOnly = 0;
     internal const int OpenNonBlocking = 0x800;
     internal const int OpenCloseOnExec = 0x80000;
+    internal const int MemoryDefault = 0;
+    internal const int MemoryInterleave = 3;
+    internal const int MemoryOfAddress = 2;
 
     internal static readonly void* MapFailed = (void*)-1;
+
+    private static readonly bool IsArm = RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     internal static partial void* Map(void* address, nuint length, int protection, int flags, int file, long offset);
@@ -46,6 +51,17 @@ internal static unsafe partial class Posix
     /// <summary>A system call that the C library has no function for: numbers are the processor's.</summary>
     [LibraryImport("libc", EntryPoint = "syscall")]
     internal static partial nint SystemCall(nint number, nint first, nint second);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint SystemCall(nint number, nint first, nint second, nint third, nint fourth, nint fifth, nint sixth);
+
+    /// <summary>As mbind of libnuma, which is seldom installed.</summary>
+    internal static nint BindMemory(void* start, nuint bytes, int mode, ulong* nodes, int bits, int flags) =>
+        SystemCall(IsArm ? 235 : 237, (nint)start, (nint)bytes, mode, (nint)nodes, bits, flags);
+
+    /// <summary>As get_mempolicy of libnuma.</summary>
+    internal static nint GetMemoryPolicy(int* mode, ulong* nodes, int bits, void* address, int flags) =>
+        SystemCall(IsArm ? 236 : 239, (nint)mode, (nint)nodes, bits, (nint)address, flags, 0);
 
     [LibraryImport("libc", EntryPoint = "gettid")]
     internal static partial int ThreadId();

@@ -12,28 +12,9 @@ public static unsafe class ThreadAffinity
     private const int MaskWords = 128;
 
     private const string Processors = "/sys/devices/system/cpu";
-    private const string Nodes = "/sys/devices/system/node";
 
     /// <summary>Whether the calling thread is the one the process began with, whose processors all threads that are started later inherit.</summary>
     public static bool IsMainThread => OperatingSystem.IsLinux() && Posix.ThreadId() == Environment.ProcessId;
-
-    /// <summary>Nodes of memory, each nearer to some processors than to others; 1 where the system does not tell.</summary>
-    public static int MemoryNodes
-    {
-        get
-        {
-            try
-            {
-                return OperatingSystem.IsLinux() && Directory.Exists(Nodes)
-                    ? Math.Max(1, Directory.EnumerateDirectories(Nodes, "node*").Count(path => int.TryParse(Path.GetFileName(path).AsSpan(4), NumberStyles.None, null, out _)))
-                    : 1;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                return 1;
-            }
-        }
-    }
 
     /// <summary>The processors that the process may use, as far as its first thread shows it, ascending; empty where the system does not tell.</summary>
     public static int[] Allowed()
@@ -67,15 +48,20 @@ public static unsafe class ThreadAffinity
         }
     });
 
-    /// <summary>Binds the calling thread to a processor; false where that is not possible, and the thread runs wherever it did.</summary>
-    public static bool TryBind(int processor)
+    /// <summary>Binds the calling thread to some processors; false where that is not possible, and the thread runs wherever it did.</summary>
+    public static bool TryBind(params IReadOnlyList<int> processors)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)processor, (uint)(MaskWords * 64), nameof(processor));
-        if (!OperatingSystem.IsLinux() || !Allowed().Contains(processor))
-            return false;
+        ArgumentNullException.ThrowIfNull(processors);
         ulong* mask = stackalloc ulong[MaskWords];
         new Span<ulong>(mask, MaskWords).Clear();
-        mask[processor / 64] = 1UL << (processor % 64);
+        foreach (int processor in processors)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)processor, (uint)(MaskWords * 64), nameof(processors));
+            mask[processor / 64] |= 1UL << (processor % 64);
+        }
+
+        if (!OperatingSystem.IsLinux() || processors.Except(Allowed()).Any())
+            return false;
         return Posix.SetAffinity(0, MaskWords * sizeof(ulong), mask) == 0;
     }
 

@@ -56,7 +56,7 @@ public sealed class CommandTests
     {
         string[] arguments = ["generate", "--prompt", "The ", "--temperature", "1.5", "--seed", "7", "--max-tokens", "24", "--json"];
         ProgramRun first = await SluiceProgram.RunAsync(arguments);
-        ProgramRun second = await SluiceProgram.RunAsync(arguments);
+        ProgramRun second = await SluiceProgram.RunAsync([.. arguments, "--numa", "off", "--pin", "auto"]);
         ProgramRun other = await SluiceProgram.RunAsync([.. arguments[..6], "8", .. arguments[7..]]);
         Assert.Equal(0, first.ExitCode);
         Assert.Equal(first.Output, second.Output);

@@ -18,6 +18,7 @@ public sealed partial class ServeTests
     [InlineData("--memory", "lots", "Sluice:Memory (from --memory): expected a size such as 8GiB")]
     [InlineData("--kv-dtype", "int4", "Sluice:KvDtype (from --kv-dtype): expected one of auto, float32")]
     [InlineData("--activations", "1", "Sluice:Activations (from --activations): expected one of fast, float32")]
+    [InlineData("--numa", "on", "Sluice:Numa (from --numa): expected one of auto, off, found 'on'")]
     [InlineData("--packed-weights", " ", "packed weights: expected off, beside or a folder")]
     [InlineData("--drain-delay", "soon", "Sluice:DrainDelay (from --drain-delay): expected a time such as 30s")]
     [InlineData("--config", "/no/such.json", "/no/such.json is not there")]

@@ -35,6 +35,18 @@ public sealed class InstructionSetTests
         Assert.Equal(KernelSet.Best(ActivationPrecision.Fast, Vectors)!.Name, name);
     }
 
+    /// <summary>As on a Cortex-A72.</summary>
+    [Fact]
+    public async Task Without_Arms_dot_products_the_bits_are_the_same()
+    {
+        Assert.SkipUnless(Dp.IsSupported, "this processor has nothing to switch off");
+        (string here, string name) = await DigestOfChild([]);
+        (string without, string other) = await DigestOfChild([("DOTNET_EnableArm64Dp", "0")]);
+        Assert.Equal("NEON DotProd", name);
+        Assert.Equal("NEON", other);
+        Assert.Equal(here, without);
+    }
+
     [Theory]
     [InlineData("assembly", "AVX-512")]
     [InlineData("avx512bf16,amx", "AVX-512 VNNI")]
@@ -79,7 +91,7 @@ public sealed class InstructionSetTests
     {
         if (Vector128.IsHardwareAccelerated)
         {
-            using CpuBackend backend = new(new CpuOptions { Threads = 2 });
+            using CpuBackend backend = new(new CpuOptions { Threads = 2, Numa = NumaPlacement.Off });
             Assert.Equal($"cpu ({KernelSet.Required(ActivationPrecision.Fast).Name}, 2 threads)", backend.Name);
             return;
         }
@@ -105,7 +117,7 @@ public sealed class InstructionSetTests
     [Fact]
     public void Starting_says_what_is_refused()
     {
-        using CpuBackend backend = new(new CpuOptions { Threads = 2 });
+        using CpuBackend backend = new(new CpuOptions { Threads = 2, Numa = NumaPlacement.Off });
         Assert.Equal(AssembledKernels.Refusal is not null, backend.Name.Contains("cannot be made executable", StringComparison.Ordinal));
 
         // What the parent process looks for.

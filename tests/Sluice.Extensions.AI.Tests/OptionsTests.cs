@@ -21,6 +21,8 @@ public sealed class OptionsTests(DemoModel demo)
         Assert.True(await PageBytesAsync(new() { KvDtype = KvDtype.Int8 }) < await PageBytesAsync(new() { KvDtype = KvDtype.BF16 }));
         ConfigurationException error = Assert.Throws<ConfigurationException>(() => SluiceModel.Load(new SluiceOptions { KvDtype = (KvDtype)9 }, TestContext.Current.CancellationToken));
         Assert.Contains("KvDtype", error.Message, StringComparison.Ordinal);
+        error = Assert.Throws<ConfigurationException>(() => SluiceModel.Load(new SluiceOptions { Numa = (NumaPlacement)2 }, TestContext.Current.CancellationToken));
+        Assert.Contains("Numa", error.Message, StringComparison.Ordinal);
 
         static async Task<long> PageBytesAsync(SluiceOptions options)
         {

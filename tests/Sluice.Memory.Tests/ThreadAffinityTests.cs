@@ -50,7 +50,8 @@ public sealed class ThreadAffinityTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux is asked");
         int withheld = Enumerable.Range(0, 8192).Except(ThreadAffinity.Allowed()).First();
         Assert.False(ThreadAffinity.TryBind(withheld));
-        Assert.InRange(ThreadAffinity.MemoryNodes, 1, 1024);
+        Assert.False(ThreadAffinity.TryBind([ThreadAffinity.Allowed()[0], withheld]));
+        Assert.False(ThreadAffinity.TryBind([]));
     }
 
     private static int[] Processors(string status)

@@ -14,11 +14,15 @@ internal sealed class ComputeFlags
     private readonly Option<ActivationPrecision> _activations;
     private readonly Option<KvDtype> _kvDtype = CommonOptions.KvDtype();
     private readonly Option<ThreadPinning> _pin = new("--pin") { HelpName = "auto|off", Description = PinMeaning };
+    private readonly Option<NumaPlacement> _numa = new("--numa") { HelpName = "auto|off", Description = NumaMeaning };
     private readonly Option<string?> _packedWeights = new("--packed-weights") { HelpName = "off|beside|DIR", Description = PackedWeightsMeaning };
     private readonly bool _choosesDevice;
 
     /// <summary>What pinning is, for help texts.</summary>
-    public const string PinMeaning = "Whether threads that compute are bound to cores: auto binds each to its own where there are as many as cores, on Linux. Default: off.";
+    public const string PinMeaning = "Whether threads that compute are bound to cores: auto binds each to its own where there are as many as cores, and fewer to memory nodes in turn where there are several, on Linux. Default: off.";
+
+    /// <summary>What placement on nodes of memory is, for help texts.</summary>
+    public const string NumaMeaning = "Whether the CPU's weights, KV pages and states are spread over a machine's memory nodes (NUMA), and bound threads too, on Linux. Nothing happens with one node. Default: auto.";
 
     /// <summary>What a file of packed weights is, for help texts.</summary>
     public const string PackedWeightsMeaning = "Where the CPU keeps weights packed between starts, as large as they are: beside the model or in a folder. A start that finds them maps them. Default: off.";
@@ -44,11 +48,13 @@ internal sealed class ComputeFlags
         command.Add(_activations);
         command.Add(_kvDtype);
         command.Add(_pin);
+        command.Add(_numa);
         command.Add(_packedWeights);
     }
 
     public Compute Read(ParseResult parsed) => new(
-        _choosesDevice ? parsed.GetRequiredValue(_device) : Devices.Cpu, Devices.Options(parsed.GetValue(_threads), parsed.GetValue(_activations), parsed.GetValue(_kvDtype), parsed.GetValue(_pin)),
+        _choosesDevice ? parsed.GetRequiredValue(_device) : Devices.Cpu,
+        Devices.Options(parsed.GetValue(_threads), parsed.GetValue(_activations), parsed.GetValue(_kvDtype), parsed.GetValue(_pin), parsed.GetValue(_numa)),
         parsed.GetValue(_packedWeights));
 }
 

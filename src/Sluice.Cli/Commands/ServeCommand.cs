@@ -7,7 +7,6 @@ using Sluice.Cli.Terminal;
 using Sluice.Cpu;
 using Sluice.Engine.Sampling;
 using Sluice.Engine.Text;
-using Sluice.Memory;
 using Sluice.Server;
 using Sluice.Server.Configuration;
 using Sluice.Text;
@@ -49,7 +48,8 @@ internal static class ServeCommand
                 AtLeast(settings, "Threads", 0, 0),
                 Choice(settings, "Activations", ActivationPrecision.Fast),
                 Choice(settings, "KvDtype", KvDtype.Auto),
-                Choice(settings, "Pin", ThreadPinning.Off)),
+                Choice(settings, "Pin", ThreadPinning.Off),
+                Choice(settings, "Numa", NumaPlacement.Auto)),
             settings.Text("PackedWeights")),
         ServesWhileWriting = true,
         LoadWorkers = AtLeast(settings, "LoadWorkers", 0, 0),
@@ -87,8 +87,6 @@ internal static class ServeCommand
         };
         await using WebApplication app = SluiceServer.Build(options, served, listener: listener);
         await app.StartAsync(cancellation);
-        if (ThreadAffinity.MemoryNodes > 1 && sessionOptions.Compute.Device == Devices.Cpu)
-            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{ThreadAffinity.MemoryNodes} memory nodes: weights lie where the threads that loaded them ran; numactl --interleave=all spreads them evenly"));
         string access = options.ApiKeys.Count > 0 ? $"{options.ApiKeys.Count} API keys" : "no API key needed";
         foreach (string url in app.Urls)
             AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"[bold]{served.Id}[/] on {session.BackendName}: {url}/v1, {session.Engine.MaxRunning} requests at a time, {session.Engine.MaxSequenceTokens} tokens each, {access}. Ctrl-C drains and ends.");

@@ -21,6 +21,7 @@ internal sealed class ServeFlags
         Add("Activations", "--activations", "fast|float32", "What the CPU's matrix products make of activations: fast rounds them to BF16, or to INT8 for quantised weights. Default: fast.");
         Add("KvDtype", "--kv-dtype", "auto|float32|bf16|int8", CommonOptions.KvDtypeMeaning);
         Add("Pin", "--pin", "auto|off", ComputeFlags.PinMeaning);
+        Add("Numa", "--numa", "auto|off", ComputeFlags.NumaMeaning);
         Add("PackedWeights", "--packed-weights", "off|beside|DIR", ComputeFlags.PackedWeightsMeaning);
         Add("LoadWorkers", "--load-workers", "N", "Tensors loaded at the same time. Default: one per core, 16 at most.");
         Add("Memory", "--memory", "SIZE", "Memory for KV pages and states, for example 8GiB. Default: what is free after the weights, less an eighth.");

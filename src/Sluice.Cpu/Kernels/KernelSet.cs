@@ -31,8 +31,9 @@ internal abstract unsafe class KernelSet
             return new KernelSet<V256, Twice<V256>>("AVX2", precision);
         if (!Vector128.IsHardwareAccelerated)
             return null;
+        string arm = precision == ActivationPrecision.Fast && Dp.IsSupported ? "NEON DotProd" : "NEON";
         return new KernelSet<V128, Twice<Twice<V128>>>(
-            AdvSimd.IsSupported ? "NEON" : V128.FusesMultiplyAdd ? "128 bits" : "128 bits, no FMA", precision);
+            AdvSimd.IsSupported ? arm : V128.FusesMultiplyAdd ? "128 bits" : "128 bits, no FMA", precision);
     }
 
     /// <summary><see cref="Best"/>, with the assembled kernels that are worth it here; or an error.</summary>

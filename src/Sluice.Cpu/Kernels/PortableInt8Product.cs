@@ -122,6 +122,12 @@ internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : Pa
             return;
         }
 
+        if (Dp.IsSupported)
+        {
+            DotByFours(elements, row, firstQuad, endQuad, initial, products);
+            return;
+        }
+
         for (int part = 0; part < 4; part++)
         {
             var sum = Vector128.Create(initial);
@@ -130,6 +136,37 @@ internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : Pa
             sum.Store(products + (4 * part));
         }
     }
+
+    /// <summary>
+    /// The same by Arm's dot product, four quads at a time, which one register of the row holds. It takes signed weights alone: w = (w - 128) + 128, of which the latter
+    /// is one number for all outputs.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void DotByFours(byte* elements, byte* row, int firstQuad, int endQuad, int initial, int* products)
+    {
+        Vector128<int> offset = Vector128<int>.Zero;
+        for (int quad = firstQuad; quad < endQuad; quad += 4)
+            offset = Dp.DotProduct(offset, Vector128.Create((sbyte)64), Vector128.Load((sbyte*)row + (4 * quad)));
+        var start = Vector128.Create(initial + (2 * Vector128.Sum(offset)));
+        for (int part = 0; part < 4; part++)
+        {
+            Vector128<int> sum = start;
+            for (int quad = firstQuad; quad < endQuad; quad += 4)
+            {
+                Vector128<sbyte> x = Vector128.Load((sbyte*)row + (4 * quad));
+                byte* weights = elements + (64 * quad) + (16 * part);
+                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights), x, 0);
+                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights + 64), x, 1);
+                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights + 128), x, 2);
+                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights + 192), x, 3);
+            }
+
+            sum.Store(products + (4 * part));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<sbyte> Signed(byte* weights) => (Vector128.Load(weights) ^ Vector128.Create((byte)0x80)).AsSByte();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Add(Vector256<int> sum, Vector256<byte> weights, Vector256<int> x)
@@ -147,14 +184,6 @@ internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : Pa
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<int> Add(Vector128<int> sum, Vector128<byte> weights, Vector128<int> x)
     {
-        if (Dp.IsSupported)
-        {
-            // Signed times signed is what there is: w = (w - 128) + 128.
-            Vector128<sbyte> signed = (weights ^ Vector128.Create((byte)0x80)).AsSByte();
-            Vector128<int> offset = Dp.DotProduct(Vector128<int>.Zero, Vector128.Create((sbyte)64), x.AsSByte());
-            return Dp.DotProduct(sum, signed, x.AsSByte()) + offset + offset;
-        }
-
         Vector128<short> words = x.AsInt16();
         Vector128<short> low = (weights.AsUInt16() & Vector128.Create((ushort)0xFF)).AsInt16();
         Vector128<short> high = (weights.AsUInt16() >>> 8).AsInt16();

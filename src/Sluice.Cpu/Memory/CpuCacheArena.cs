@@ -19,15 +19,16 @@ internal sealed unsafe class CpuCacheArena : CacheArena
     // The first step, which proves that a server is ready, wants all cores.
     private static readonly TimeSpan PrefaultPause = TimeSpan.FromSeconds(1);
 
-    private readonly Arena _arena = new("KV pages and recurrent states");
+    private readonly Arena _arena;
     private readonly byte* _data;
     private readonly int[] _slots;
     private readonly Prefault _prefault;
 
-    private CpuCacheArena(CacheShape shape, KvDtype kv, MemoryGeometry geometry, int superblocks)
+    private CpuCacheArena(CacheShape shape, KvDtype kv, MemoryGeometry geometry, int superblocks, NumaInterleaving? interleaving)
         : base(geometry, superblocks)
     {
         long bytes = checked(superblocks * geometry.SuperblockBytes);
+        _arena = new Arena("KV pages and recurrent states", interleaving: interleaving);
         _data = _arena.Allocate(bytes);
         _prefault = new Prefault(_data, bytes, ReadyBytes(geometry, bytes), PrefaultPause);
         Poison.Fill(_data, Math.Min(bytes, MostPoisonedBytes));
@@ -58,7 +59,8 @@ internal sealed unsafe class CpuCacheArena : CacheArena
         return Math.Min(Math.Min(soon, bytes / 16), MostPrefaultedBytes);
     }
 
-    public static CpuCacheArena Create(CacheShape shape, KvDtype kv, int superblocks) => new(shape, kv, GeometryOf(shape, kv), superblocks);
+    public static CpuCacheArena Create(CacheShape shape, KvDtype kv, int superblocks, NumaInterleaving? interleaving) =>
+        new(shape, kv, GeometryOf(shape, kv), superblocks, interleaving);
 
     /// <summary>Where a page begins: its first layer.</summary>
     public byte* Page(int page)

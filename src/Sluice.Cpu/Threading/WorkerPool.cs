@@ -26,20 +26,20 @@ internal sealed class WorkerPool : IDisposable
     private static WorkerPool? _boundTo;
 
     private readonly Worker[] _workers;
-    private readonly int[]? _processors;
-    private readonly ManualResetEventSlim _allLeft = new(initialState: false, spinCount: 0);
+    private readonly IReadOnlyList<int>[]? _processors;
+    private readonly SemaphoreSlim _allLeft = new(0);
     private PaddedLong _gate;
     private PaddedLong _next;
     private ParallelWork? _work;
     private int _items;
     private ExceptionDispatchInfo? _failure;
-    private volatile bool _callerWaits;
+    private int _callerParked;
     private volatile bool _stopping;
 
     /// <summary>Starts <paramref name="threads"/> - 1 workers.</summary>
     /// <param name="threads">Threads that work, the caller's among them.</param>
-    /// <param name="processors">Processors to bind threads to, the caller's first; null leaves them to the system.</param>
-    public WorkerPool(int threads, int[]? processors = null)
+    /// <param name="processors">Processors to bind each thread to, the caller's first; null leaves them to the system.</param>
+    public WorkerPool(int threads, IReadOnlyList<int>[]? processors = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, (int)InsideMask);
@@ -58,7 +58,7 @@ internal sealed class WorkerPool : IDisposable
     public bool IsBound => _processors is not null;
 
     /// <summary>
-    /// Binds the calling thread, which will call <see cref="Run"/>, to the first processor, once. Not a thread that others share or inherit from: one of the
+    /// Binds the calling thread, which will call <see cref="Run"/>, to the first processors, once. Not a thread that others share or inherit from: one of the
     /// runtime's pool, or the process's first.
     /// </summary>
     public void BindCaller()
@@ -149,12 +149,10 @@ internal sealed class WorkerPool : IDisposable
                 continue;
             }
 
-            _allLeft.Reset();
-            _callerWaits = true;
-            Interlocked.MemoryBarrier();
-            if ((Volatile.Read(ref _gate.Value) & InsideMask) != 0)
+            // Declared parked first, then one more look, as workers do: who leaves last after that wakes.
+            Interlocked.Exchange(ref _callerParked, 1);
+            if ((Volatile.Read(ref _gate.Value) & InsideMask) != 0 || Interlocked.Exchange(ref _callerParked, 0) == 0)
                 _allLeft.Wait();
-            _callerWaits = false;
         }
     }
 
@@ -170,8 +168,8 @@ internal sealed class WorkerPool : IDisposable
         last = gate >> JobShift;
         ExecuteItems(_work!, _items, thread);
         long after = Interlocked.Decrement(ref _gate.Value);
-        if ((after & InsideMask) == 0 && _callerWaits)
-            _allLeft.Set();
+        if ((after & InsideMask) == 0 && Volatile.Read(ref _callerParked) != 0 && Interlocked.Exchange(ref _callerParked, 0) != 0)
+            _allLeft.Release();
         return true;
     }
 

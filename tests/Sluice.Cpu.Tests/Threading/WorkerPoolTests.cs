@@ -63,7 +63,7 @@ public sealed class WorkerPoolTests
     {
         int[] cores = ThreadAffinity.AllowedCores();
         Assert.SkipUnless(cores.Length >= 2, "there is no choice");
-        using WorkerPool pool = new(2, cores);
+        using WorkerPool pool = new(2, [[cores[0]], [cores[1]]]);
         Assert.True(pool.IsBound);
         Where own = new(), shared = new();
         Thread caller = new(() => Fill(own));
@@ -91,8 +91,8 @@ public sealed class WorkerPoolTests
         Assert.Null(pinned.ResolveProcessors(cores + 1));
         Assert.Null(pinned.ResolveProcessors(1));
         if (cores > 1)
-            Assert.Equal(ThreadAffinity.AllowedCores(), pinned.ResolveProcessors(cores));
-        using WorkerPool pool = new(3, [0, 1]);
+            Assert.Equal(ThreadAffinity.AllowedCores().Order(), (pinned with { Numa = NumaPlacement.Off }).ResolveProcessors(cores)!.Select(Assert.Single));
+        using WorkerPool pool = new(3, [[0], [1]]);
         Assert.False(pool.IsBound);
     }
 
@@ -119,6 +119,18 @@ public sealed class WorkerPoolTests
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
+    /// <summary>Neither does the first wait for a worker that is late, by when the caller sleeps.</summary>
+    [Fact]
+    public void Waiting_for_a_worker_allocates_nothing()
+    {
+        using WorkerPool pool = new(2);
+        Late work = new();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        pool.Run(work, 2);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        Assert.Equal(2, work.Done);
+    }
+
     [Fact]
     public void There_is_a_physical_core_and_no_more_than_logical_ones() =>
         Assert.InRange(ProcessorTopology.PhysicalCores(), 1, Environment.ProcessorCount);
@@ -143,6 +155,24 @@ public sealed class WorkerPoolTests
             int seen = Volatile.Read(ref _highestThread);
             while (thread > seen)
                 seen = Interlocked.CompareExchange(ref _highestThread, thread, seen);
+        }
+    }
+
+    /// <summary>Two items, each its own thread's; the worker's takes longer.</summary>
+    private sealed class Late : ParallelWork
+    {
+        private int _done;
+
+        public int Done => _done;
+
+        public override void Execute(int item, int thread)
+        {
+            Interlocked.Increment(ref _done);
+            SpinWait wait = default;
+            while (Volatile.Read(ref _done) < 2)
+                wait.SpinOnce();
+            if (thread != 0)
+                Thread.Sleep(30);
         }
     }
 
