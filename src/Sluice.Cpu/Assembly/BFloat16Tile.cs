@@ -20,6 +20,12 @@ internal class BFloat16Tile(int rows) : TileAssembler
     /// <summary>Bytes of a pair of columns in a panel.</summary>
     protected virtual int PairBytes => 128;
 
+    /// <summary>Bytes of a block of one row.</summary>
+    protected virtual int RecordBytes => RowPacking.BFloat16RecordBytes;
+
+    /// <summary>Rows.</summary>
+    protected int Height => rows;
+
     /// <summary>Sums of each row: outputs 0..15, 16..31.</summary>
     protected AssemblerRegisterZMM[][] Sums { get; private set; } = [];
 
@@ -44,7 +50,7 @@ internal class BFloat16Tile(int rows) : TileAssembler
             for (int pair = 0; pair < RowPacking.BFloat16BlockPairs; pair++)
                 Pair(pair * PairBytes, 4 * pair);
             Code.add(Weights, RowPacking.BFloat16BlockPairs * PairBytes);
-            Code.add(Rows, rows * RowPacking.BFloat16RecordBytes);
+            Code.add(Rows, rows * RecordBytes);
         });
         Repeat(nameof(TileArguments.Pairs), () =>
         {
@@ -79,13 +85,14 @@ internal class BFloat16Tile(int rows) : TileAssembler
         }
     }
 
-    private void Pair(int weights, int at)
+    /// <summary>Adds a pair of columns, which lies so many bytes on in weights and in each row's record.</summary>
+    protected void Pair(int weights, int at)
     {
         PrefetchPair(weights);
         LoadPair(weights);
         for (int row = 0; row < rows; row++)
         {
-            int from = (row * RowPacking.BFloat16RecordBytes) + at;
+            int from = (row * RecordBytes) + at;
             Code.vdpbf16ps(Sums[row][0], Low, __dword_bcst[Rows + from]);
             Code.vdpbf16ps(Sums[row][1], High, __dword_bcst[Rows + from]);
         }

@@ -23,8 +23,7 @@ internal sealed class ScoreTile(int rows) : BFloat16Tile(rows)
         Difference(SecondPage, nameof(TileArguments.MoreWeights));
         Difference(NextPage, nameof(TileArguments.Next));
         Difference(MoreNextPage, nameof(TileArguments.MoreNext));
-        foreach (AssemblerRegisterZMM sum in Sums.SelectMany(row => row))
-            Code.vpxord(sum, sum, sum);
+        ZeroSums(Sums);
     }
 
     protected override void LoadPair(int at)

@@ -18,10 +18,10 @@ internal unsafe struct TileArguments
     /// <summary>Bytes from one row of outputs to the next.</summary>
     public nint OutputStride;
 
-    /// <summary>Whole blocks of columns.</summary>
+    /// <summary>Whole blocks of columns; for <see cref="CombineTile"/> whole pages.</summary>
     public nint Blocks;
 
-    /// <summary>Pairs of columns after them.</summary>
+    /// <summary>Pairs of columns, or of tokens, after them.</summary>
     public nint Pairs;
 
     /// <summary>Not zero when sums go on from the outputs there are.</summary>
@@ -30,7 +30,7 @@ internal unsafe struct TileArguments
     /// <summary>Not zero when these are the last blocks: INT8 sums are then multiplied with their rows' factors.</summary>
     public nint Finishes;
 
-    /// <summary>Factors of the 32 outputs, for E4M3.</summary>
+    /// <summary>Factors: of the 32 outputs, for E4M3; of rows, for <see cref="CombineTile"/>.</summary>
     public float* Scales;
 
     /// <summary>The tables of <see cref="Simd.E4M3Tables"/>, for E4M3.</summary>
@@ -39,22 +39,22 @@ internal unsafe struct TileArguments
     /// <summary>Bytes from one block of rows to the next, for AMX.</summary>
     public nint RowsStep;
 
-    /// <summary>Weights that will be needed next, for tiles of AMX that share theirs.</summary>
+    /// <summary>Weights that will be needed next, for tiles of AMX that share theirs; for <see cref="ScoreTile"/> a page.</summary>
     public byte* Next;
 
     /// <summary>The outputs that will be needed next, likewise.</summary>
     public float* NextOutputs;
 
-    /// <summary>A second page of keys, for attention.</summary>
+    /// <summary>The second page of keys, for <see cref="ScoreTile"/>.</summary>
     public byte* MoreWeights;
 
-    /// <summary>What will be needed after <see cref="Next"/>, for attention.</summary>
+    /// <summary>A second page that will be needed next, likewise.</summary>
     public byte* MoreNext;
 
-    /// <summary>Pages of values, then as many that will be needed next, for attention.</summary>
+    /// <summary>Pages of values, as many that will be needed next, and one pointer more, for <see cref="CombineTile"/>.</summary>
     public byte** Pages;
 
-    /// <summary>Bytes from a page to its part that is meant.</summary>
+    /// <summary>Bytes from a page to the panel that is meant, likewise.</summary>
     public nint PageOffset;
 
     /// <summary>Shapes of tile registers, for AMX.</summary>

@@ -116,14 +116,15 @@ internal abstract class TileAssembler
 
         Code.jmp(begun);
         Code.Label(ref fresh);
-        foreach (AssemblerRegisterZMM[] row in sums)
-        {
-            foreach (AssemblerRegisterZMM sum in row)
-                Code.vpxord(sum, sum, sum);
-        }
-
+        ZeroSums(sums);
         Code.Label(ref begun);
         Code.nop();
+    }
+
+    protected void ZeroSums(AssemblerRegisterZMM[][] sums)
+    {
+        foreach (AssemblerRegisterZMM sum in sums.SelectMany(row => row))
+            Code.vpxord(sum, sum, sum);
     }
 
     protected void StoreSums(AssemblerRegisterZMM[][] sums)

@@ -30,13 +30,14 @@ internal sealed unsafe class AssembledAttention(AssembledKernels kernels)
     [SkipLocalsInit]
     public void AddBlock(in AttentionTile tile, int firstPosition, byte** keys, int pages, byte** nextKeys)
     {
-        byte** values = stackalloc byte*[2 * AttentionTile.BlockPages];
+        byte** values = stackalloc byte*[(2 * AttentionTile.BlockPages) + 1];
         for (int page = 0; page < AttentionTile.BlockPages; page++)
         {
             values[page] = keys[Math.Min(page, pages - 1)] + tile.ValuesAfterKeys;
             values[AttentionTile.BlockPages + page] = nextKeys[page];
         }
 
+        values[2 * AttentionTile.BlockPages] = values[0];
         Score(tile, keys, pages, values);
         float scale = 1f / MathF.Sqrt(tile.HeadDim);
         for (int row = 0; row < tile.Rows;)
@@ -45,30 +46,16 @@ internal sealed unsafe class AssembledAttention(AssembledKernels kernels)
             byte* weights = tile.PackedWeights + (start * AttentionTile.PackedWeightBytes);
             for (; row < start + height; row++)
             {
-                // A row that is before the block goes through it unchanged.
                 int count = OnlineSoftmax<V512, V512>.CountOf(tile, row, firstPosition);
                 if (count > 0)
-                {
                     OnlineSoftmax<V512, V512>.Weigh<BF16Kv>(tile, row, count, scale, keys, pages);
-                }
                 else
-                {
-                    new Span<float>(tile.Scores[row], AttentionTile.BlockKeys).Clear();
                     tile.Rescale[row] = 1;
-                }
-
-                PackWeights(tile.Scores[row], weights + ((row - start) * CombineTile.RecordBytes), height * CombineTile.RecordBytes);
+                PackWeights(tile.Scores[row], weights + ((row - start) * CombineTile.WeightBytes), height * CombineTile.WeightBytes);
             }
         }
 
-        int seen = OnlineSoftmax<V512, V512>.CountOf(tile, tile.Rows - 1, firstPosition);
-        Combine(tile, values, seen / 2);
-        if (seen % 2 == 1)
-        {
-            // Beside the last key lies one that is not there yet.
-            AttentionProducts<V512, BF16Kv>.Combine(
-                tile.Scores, tile.Rows, null, values, tile.ValueStride, seen - 1, seen, tile.Sums, values + AttentionTile.BlockPages);
-        }
+        Combine(tile, firstPosition, values);
     }
 
     private void Score(in AttentionTile tile, byte** keys, int pages, byte** values)
@@ -97,23 +84,21 @@ internal sealed unsafe class AssembledAttention(AssembledKernels kernels)
         }
     }
 
-    /// <summary>Adds the values of so many pairs of keys.</summary>
-    private void Combine(in AttentionTile tile, byte** values, int pairs)
+    /// <summary>
+    /// Adds values: of the pairs of keys that all rows of a tile see in the tile, of the few that only later rows see row by row. With weight zero they would
+    /// reach rows that must not know of them, if they are no numbers, and the last key's neighbour may not be there yet.
+    /// </summary>
+    private void Combine(in AttentionTile tile, int firstPosition, byte** values)
     {
         const int PagePairs = KvCache.PageTokens / 2;
-        TileArguments arguments = new()
-        {
-            OutputStride = tile.ValueStride * sizeof(float),
-            Blocks = pairs / PagePairs,
-            Pairs = pairs % PagePairs,
-            Pages = values,
-        };
+        TileArguments arguments = new() { OutputStride = tile.ValueStride * sizeof(float), Pages = values };
         for (int column = 0; column < tile.ValueStride; column += BF16Kv.PanelColumns)
         {
             arguments.PageOffset = BF16Kv.ColumnOffset(column);
             for (int row = 0; row < tile.Rows;)
             {
                 (int start, int height) = RowPacking.TileOf(row, tile.Rows);
+                (arguments.Blocks, arguments.Pairs) = Math.DivRem(CommonPairs(tile, start, firstPosition), PagePairs);
                 arguments.Rows = tile.PackedWeights + (start * AttentionTile.PackedWeightBytes);
                 arguments.Scales = tile.Rescale + start;
                 arguments.Outputs = tile.Sums[start] + column;
@@ -121,7 +106,21 @@ internal sealed unsafe class AssembledAttention(AssembledKernels kernels)
                 row = start + height;
             }
         }
+
+        for (int row = 0; row < tile.Rows; row++)
+        {
+            int common = 2 * CommonPairs(tile, RowPacking.TileOf(row, tile.Rows).First, firstPosition);
+            int count = OnlineSoftmax<V512, V512>.CountOf(tile, row, firstPosition);
+            if (count > common)
+            {
+                AttentionProducts<V512, BF16Kv>.Combine(
+                    tile.Scores + row, 1, null, values, tile.ValueStride, common, count, tile.Sums + row, values + AttentionTile.BlockPages);
+            }
+        }
     }
+
+    /// <summary>Pairs of keys that a tile's first row sees, and so all of its rows.</summary>
+    private static int CommonPairs(in AttentionTile tile, int first, int firstPosition) => Math.Max(0, OnlineSoftmax<V512, V512>.CountOf(tile, first, firstPosition)) / 2;
 
     /// <summary>Pairs of weights that have the bits of bfloat16, the first in the upper half; a page's pairs, then the next's <paramref name="stride"/> bytes on.</summary>
     [MethodImpl(Jit.Kernel)]

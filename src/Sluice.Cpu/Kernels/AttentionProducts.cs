@@ -171,20 +171,39 @@ internal static unsafe class AttentionProducts<T, TKv>
         (nint from0, nint from1) = (TKv.ColumnOffset(at0), TKv.ColumnOffset(at1));
         for (nint key = firstKey; key < endKey;)
         {
-            byte* page = values[key / PageTokens];
+            byte* value = values[key / PageTokens] + TKv.TokenOffset(key % PageTokens, valueStride);
             byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, ahead += 2 * T.Lanes * TKv.ElementBytes)
+            Fetch(ahead);
+            if (key % 2 == 0 && key + 1 < endKey)
             {
-                Fetch(ahead);
-                byte* value = page + TKv.TokenOffset(key % PageTokens, valueStride);
-                T a = TKv.LoadValue<T>(value + from0, key);
-                T b = TKv.LoadValue<T>(value + from1, key);
+                Fetch(ahead + (2 * T.Lanes * TKv.ElementBytes));
+                TKv.LoadValues(value + from0, valueStride, out T a, out T c);
+                TKv.LoadValues(value + from1, valueStride, out T b, out T d);
                 Add(w0 + key, a, b, ref a0, ref b0);
                 Add(w1 + key, a, b, ref a1, ref b1);
                 Add(w2 + key, a, b, ref a2, ref b2);
                 Add(w3 + key, a, b, ref a3, ref b3);
                 Add(w4 + key, a, b, ref a4, ref b4);
                 Add(w5 + key, a, b, ref a5, ref b5);
+                Add(w0 + key + 1, c, d, ref a0, ref b0);
+                Add(w1 + key + 1, c, d, ref a1, ref b1);
+                Add(w2 + key + 1, c, d, ref a2, ref b2);
+                Add(w3 + key + 1, c, d, ref a3, ref b3);
+                Add(w4 + key + 1, c, d, ref a4, ref b4);
+                Add(w5 + key + 1, c, d, ref a5, ref b5);
+                key += 2;
+            }
+            else
+            {
+                T a = TKv.LoadValue<T>(value + from0, key % 2 != 0);
+                T b = TKv.LoadValue<T>(value + from1, key % 2 != 0);
+                Add(w0 + key, a, b, ref a0, ref b0);
+                Add(w1 + key, a, b, ref a1, ref b1);
+                Add(w2 + key, a, b, ref a2, ref b2);
+                Add(w3 + key, a, b, ref a3, ref b3);
+                Add(w4 + key, a, b, ref a4, ref b4);
+                Add(w5 + key, a, b, ref a5, ref b5);
+                key++;
             }
         }
 
@@ -207,16 +226,27 @@ internal static unsafe class AttentionProducts<T, TKv>
         (nint from0, nint from1) = (TKv.ColumnOffset(at0), TKv.ColumnOffset(at1));
         for (nint key = firstKey; key < endKey;)
         {
-            byte* page = values[key / PageTokens];
+            byte* value = values[key / PageTokens] + TKv.TokenOffset(key % PageTokens, valueStride);
             byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, ahead += 2 * T.Lanes * TKv.ElementBytes)
+            Fetch(ahead);
+            if (key % 2 == 0 && key + 1 < endKey)
             {
-                Fetch(ahead);
-                byte* value = page + TKv.TokenOffset(key % PageTokens, valueStride);
-                T a = TKv.LoadValue<T>(value + from0, key);
-                T b = TKv.LoadValue<T>(value + from1, key);
+                Fetch(ahead + (2 * T.Lanes * TKv.ElementBytes));
+                TKv.LoadValues(value + from0, valueStride, out T a, out T c);
+                TKv.LoadValues(value + from1, valueStride, out T b, out T d);
                 Add(w0 + key, a, b, ref a0, ref b0);
                 Add(w1 + key, a, b, ref a1, ref b1);
+                Add(w0 + key + 1, c, d, ref a0, ref b0);
+                Add(w1 + key + 1, c, d, ref a1, ref b1);
+                key += 2;
+            }
+            else
+            {
+                T a = TKv.LoadValue<T>(value + from0, key % 2 != 0);
+                T b = TKv.LoadValue<T>(value + from1, key % 2 != 0);
+                Add(w0 + key, a, b, ref a0, ref b0);
+                Add(w1 + key, a, b, ref a1, ref b1);
+                key++;
             }
         }
 
@@ -232,15 +262,24 @@ internal static unsafe class AttentionProducts<T, TKv>
         (nint from0, nint from1) = (TKv.ColumnOffset(at0), TKv.ColumnOffset(at1));
         for (nint key = firstKey; key < endKey;)
         {
-            byte* page = values[key / PageTokens];
+            byte* value = values[key / PageTokens] + TKv.TokenOffset(key % PageTokens, valueStride);
             byte* ahead = next[key / PageTokens] + nextAt + (key % PageTokens * 2 * T.Lanes * TKv.ElementBytes);
-            for (nint end = Math.Min(endKey, (key | (PageTokens - 1)) + 1); key < end; key++, ahead += 2 * T.Lanes * TKv.ElementBytes)
+            Fetch(ahead);
+            if (key % 2 == 0 && key + 1 < endKey)
             {
-                Fetch(ahead);
-                byte* value = page + TKv.TokenOffset(key % PageTokens, valueStride);
-                T a = TKv.LoadValue<T>(value + from0, key);
-                T b = TKv.LoadValue<T>(value + from1, key);
+                Fetch(ahead + (2 * T.Lanes * TKv.ElementBytes));
+                TKv.LoadValues(value + from0, valueStride, out T a, out T c);
+                TKv.LoadValues(value + from1, valueStride, out T b, out T d);
                 Add(weights + key, a, b, ref a0, ref b0);
+                Add(weights + key + 1, c, d, ref a0, ref b0);
+                key += 2;
+            }
+            else
+            {
+                T a = TKv.LoadValue<T>(value + from0, key % 2 != 0);
+                T b = TKv.LoadValue<T>(value + from1, key % 2 != 0);
+                Add(weights + key, a, b, ref a0, ref b0);
+                key++;
             }
         }
 

@@ -5,7 +5,7 @@ namespace Sluice.Cpu.Kernels;
 
 /// <summary>
 /// How keys and values of one type lie in a head's part of a page, and how they become float32 in registers: elements of a key by tokens, so that a register
-/// has one element of as many keys as it has lanes; values token by token.
+/// has one element of as many keys as it has lanes; values token by token, or by pairs of tokens.
 /// </summary>
 internal unsafe interface IKvFormat
 {
@@ -31,11 +31,15 @@ internal unsafe interface IKvFormat
     /// <summary>Where the columns from <paramref name="column"/> on of a page's values begin, bytes.</summary>
     static abstract nint ColumnOffset(int column);
 
-    /// <summary>Where a token's value begins, bytes from there; for two neighbours it may be the same.</summary>
+    /// <summary>Where a token's value begins, bytes from there; a pair's may be the same.</summary>
     static abstract nint TokenOffset(nint token, int valueStride);
 
-    /// <summary>Loads as many columns as there are lanes of a token's value from where it is.</summary>
-    static abstract T LoadValue<T>(byte* value, nint token)
+    /// <summary>Loads as many columns as there are lanes of the values of a token with an even number and of the next, from where the first is.</summary>
+    static abstract void LoadValues<T>(byte* value, int valueStride, out T even, out T odd)
+        where T : unmanaged, ISimd<T>;
+
+    /// <summary>Loads those of one token, even or odd, from where it is.</summary>
+    static abstract T LoadValue<T>(byte* value, bool isOdd)
         where T : unmanaged, ISimd<T>;
 }
 
@@ -65,7 +69,15 @@ internal readonly unsafe struct F32Kv : IKvFormat
     public static nint TokenOffset(nint token, int valueStride) => token * valueStride * sizeof(float);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T LoadValue<T>(byte* value, nint token)
+    public static void LoadValues<T>(byte* value, int valueStride, out T even, out T odd)
+        where T : unmanaged, ISimd<T>
+    {
+        even = T.Load((float*)value);
+        odd = T.Load((float*)value + valueStride);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T LoadValue<T>(byte* value, bool isOdd)
         where T : unmanaged, ISimd<T> => T.Load((float*)value);
 }
 
@@ -107,16 +119,15 @@ internal readonly unsafe struct BF16Kv : IKvFormat
         (column / PanelColumns * (PanelBytes / sizeof(ushort))) + (token / 2 * (PairBytes / sizeof(ushort))) + (column % PanelColumns * 2) + 1 - (token % 2);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T LoadValue<T>(byte* value, nint token)
+    public static void LoadValues<T>(byte* value, int valueStride, out T even, out T odd)
+        where T : unmanaged, ISimd<T> => T.SplitWords(T.Load((float*)value), out odd, out even);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T LoadValue<T>(byte* value, bool isOdd)
         where T : unmanaged, ISimd<T>
     {
-        T words = T.Load((float*)value);
-        T number;
-        if (token % 2 == 0)
-            T.SplitWords(words, out _, out number);
-        else
-            T.SplitWords(words, out number, out _);
-        return number;
+        T.SplitWords(T.Load((float*)value), out T odd, out T even);
+        return isOdd ? odd : even;
     }
 }
 
@@ -146,6 +157,14 @@ internal readonly unsafe struct Int8Kv : IKvFormat
     public static nint TokenOffset(nint token, int valueStride) => token * valueStride;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T LoadValue<T>(byte* value, nint token)
+    public static void LoadValues<T>(byte* value, int valueStride, out T even, out T odd)
+        where T : unmanaged, ISimd<T>
+    {
+        even = T.LoadSignedBytes((sbyte*)value);
+        odd = T.LoadSignedBytes((sbyte*)value + valueStride);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T LoadValue<T>(byte* value, bool isOdd)
         where T : unmanaged, ISimd<T> => T.LoadSignedBytes((sbyte*)value);
 }
