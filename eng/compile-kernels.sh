@@ -39,6 +39,11 @@ for file in *.cu; do
   case $file in
     experts.cu | gated_delta_rule_chunks.cu | gated_delta_rule_scan.cu) ;; # their shapes are tied to each other
     gated_delta_net_decode.cu) compile "$file" "-DKEY_HEADS=2 -DVALUE_HEADS=4 -DKEY_DIM=32 -DVALUE_DIM=32 -DCOLUMNS=32 -DWARPS=4" ;;
+    route.cu)
+      compile "$file" "$small"
+      compile "$file" "-DWARPS=8 -DCHUNK=64" # few rows
+      compile "$file" "-DEXPERTS=1024 -DTOP_K=32 -DNORMALISE=0"
+      ;;
     *) compile "$file" "$small" ;;
   esac
   count=$((count + 1))

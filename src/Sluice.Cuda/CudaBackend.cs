@@ -104,6 +104,7 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <inheritdoc/>
     public Routing AllocateRouting(int rows, int topK)
     {
+        MixtureOfExperts.CheckTopK(topK);
         long each = checked((long)rows * topK * sizeof(int));
         return new CudaRouting(
             _heap.Allocate(each, "routing"), _heap.Allocate(each, "routing"),
@@ -140,6 +141,8 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <inheritdoc/>
     public ExpertWeights LoadExperts(IReadOnlyList<ExpertSource> experts)
     {
+        ArgumentNullException.ThrowIfNull(experts);
+        MixtureOfExperts.CheckCount(experts.Count);
         _device.MakeCurrent();
         return ExpertPacking.Load(experts, _heap, _upload);
     }

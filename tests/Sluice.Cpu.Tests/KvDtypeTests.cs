@@ -74,6 +74,36 @@ public sealed unsafe class KvDtypeTests
         }
     }
 
+    /// <summary>Tokens of one step share tiles; what only the last of them sees may not reach the others.</summary>
+    [Fact]
+    public void A_value_that_is_no_number_reaches_only_those_who_see_it()
+    {
+        const int Keys = 91, Tokens = 30, Group = 3, HeadDim = 40;
+        foreach ((KernelSet kernels, int threads) in FastProductTests.Ways())
+        {
+            float[] clean = Run(kernels, threads, 1);
+            float[] found = Run(kernels, threads, float.PositiveInfinity);
+            OperationTests.AssertSame(clean[..((Tokens - 1) * Group * HeadDim)], found[..((Tokens - 1) * Group * HeadDim)], kernels.Name);
+            Assert.All(found[((Tokens - 1) * Group * HeadDim)..], value => Assert.False(float.IsFinite(value)));
+        }
+
+        static float[] Run(KernelSet kernels, int threads, float last)
+        {
+            Random random = new(3);
+            using CpuBackend backend = new(new CpuOptions { Threads = threads, KvDtype = KvDtype.BF16 }, kernels);
+            using CacheArena arena = backend.CreateArena(new CacheShape(1, 1, HeadDim), (Keys / 16) + 1, 0);
+            var kv = (CpuKvCache)arena.Kv!;
+            for (int position = 0; position < Keys; position++)
+            {
+                float[] value = position == Keys - 1 ? [.. Enumerable.Repeat(last, HeadDim)] : Rig.Normal(random, HeadDim);
+                fixed (float* k = Rig.Normal(random, HeadDim), v = value)
+                    kv.Store(0, position / 16, 0, position % 16, k, v);
+            }
+
+            return Attend(backend, kv, Rig.Normal(random, Tokens * Group * HeadDim), Group, Keys - Tokens, Tokens);
+        }
+    }
+
     [Fact]
     public void Pages_take_the_bytes_of_their_type()
     {
@@ -170,14 +200,15 @@ public sealed unsafe class KvDtypeTests
         return found;
     }
 
-    private static float[] Attend(CpuBackend backend, KvCache kv, float[] queries, int group, int position)
+    private static float[] Attend(CpuBackend backend, KvCache kv, float[] queries, int group, int position, int tokens = 1)
     {
-        StepBatch batch = new(1);
-        batch.Add([0], position, 0, [.. Enumerable.Range(0, (position / 16) + 1)], LogitsWanted.None);
+        int width = queries.Length / tokens;
+        StepBatch batch = new(tokens);
+        batch.Add(new int[tokens], position, 0, [.. Enumerable.Range(0, ((position + tokens - 1) / 16) + 1)], LogitsWanted.None);
         backend.BeginStep(batch);
-        Activation y = Rig.Empty(backend, 1, queries.Length);
-        AttentionConfig shape = new(group, 1, queries.Length / group, 2, 1e6, OutputGate: false, Bias: false);
-        backend.Attention(batch, shape, Rig.Of(backend, queries, 1), null, kv, 0, y);
-        return Rig.Read(backend, y, 1);
+        Activation y = Rig.Empty(backend, tokens, width);
+        AttentionConfig shape = new(group, 1, width / group, 2, 1e6, OutputGate: false, Bias: false);
+        backend.Attention(batch, shape, Rig.Of(backend, queries, tokens), null, kv, 0, y);
+        return Rig.Read(backend, y, tokens);
     }
 }

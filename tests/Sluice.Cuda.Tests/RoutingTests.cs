@@ -14,6 +14,9 @@ public sealed unsafe class RoutingTests
     [InlineData(32, 4)]
     [InlineData(128, 8)]
     [InlineData(1024, 32)]
+    [InlineData(1024, 4)]
+    [InlineData(60, 6)]
+    [InlineData(32, 32)]
     public void Assignments_are_sorted_by_expert_and_cut_into_tiles(int experts, int topK)
     {
         Assert.SkipUnless(Card.IsThere, Card.WhyNot);
@@ -21,12 +24,12 @@ public sealed unsafe class RoutingTests
         Random random = new(experts);
         foreach (int rows in (int[])[1, 2, 8, 9, 16, 17, 33, 64, 65, 128, 129, 200, 256, 257, 700])
         {
-            float[][] logits = [.. Enumerable.Range(0, rows).Select(row => RandomLogits(random, experts, isCoarse: row % 3 == 0))];
+            float[][] logits = [.. Enumerable.Range(0, rows).Select(row => row % 7 == 5 ? EqualLogits(random, experts) : RandomLogits(random, experts, isCoarse: row % 3 == 0))];
             Activation x = card.Allocate(rows, experts, isPrecise: true);
             for (int row = 0; row < rows; row++)
                 card.Write(logits[row], x, row);
             var routing = (CudaRouting)card.AllocateRouting(rows, topK);
-            card.Route(x, normalise: true, routing, rows);
+            card.Route(x, normalise: rows % 2 == 0, routing, rows);
             Check(card, routing, logits, experts, rows);
         }
     }
@@ -72,5 +75,17 @@ public sealed unsafe class RoutingTests
         for (int i = 0; i < count; i++)
             logits[i] = (float)(random.NextDouble() * 8) - 4;
         return isCoarse ? Array.ConvertAll(logits, x => MathF.Round(x)) : logits;
+    }
+
+    // So many that are equal that there is no room to sort them: all, zeros of either sign, or all but a few.
+    private static float[] EqualLogits(Random random, int count)
+    {
+        float[] logits = new float[count];
+        int kind = random.Next(3);
+        for (int i = 0; i < count; i++)
+            logits[i] = kind == 0 ? 1 : i % 2 == 0 ? 0f : -0f;
+        for (int i = 0; kind == 2 && i < 3; i++)
+            logits[random.Next(count)] = 2;
+        return logits;
     }
 }

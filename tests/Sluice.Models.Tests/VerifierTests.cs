@@ -122,6 +122,20 @@ public sealed class VerifierTests
         }
     }
 
+    [Fact]
+    public void Another_likeliest_token_counts_unless_its_logit_is_near()
+    {
+        var builder = new ComparisonBuilder("logits");
+        builder.Add(-1, -1);
+        builder.Add(1, 1); // a standard deviation of 1
+        Assert.True(With(0.19).Passes(0.1));
+        Assert.False(With(0.21).Passes(0.1));
+        Assert.True((With(0.21) with { Tokens = 10 }).Passes(0.1));
+        Assert.False((With(0) with { Logits = null, ArgmaxGaps = [double.PositiveInfinity] }).Passes(0.1));
+
+        VerificationReport With(double gap) => new() { Tokens = 9, Logits = builder.Build(), ArgmaxGaps = [gap] };
+    }
+
     private static VerificationReport Verify(string folder, Func<ExpectedOutputs, ExpectedOutputs> change, int chunk)
     {
         using Checkpoint checkpoint = Checkpoint.Open(folder);

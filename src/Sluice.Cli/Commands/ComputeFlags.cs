@@ -64,8 +64,10 @@ internal sealed class ComputeFlags
 /// <param name="PackedWeights">Where weights are kept packed; see <see cref="PackedWeightsOptions.For"/>.</param>
 internal sealed record Compute(string Device, CpuOptions Cpu, string? PackedWeights)
 {
-    /// <summary>Whether it rounds activations.</summary>
-    public bool IsRounded => Device == Devices.Cpu ? Cpu.Activations == ActivationPrecision.Fast : Device != Devices.Reference;
+    /// <summary>Whether it rounds activations, or keys and values.</summary>
+    public bool IsRounded => (Device != Devices.Cpu && Device != Devices.Reference)
+        || (Device == Devices.Cpu && Cpu.Activations == ActivationPrecision.Fast)
+        || Cpu.KvDtype is KvDtype.BF16 or KvDtype.Int8;
 
     /// <summary>Opens it for the weights of a store. Those that no files have are not kept.</summary>
     /// <inheritdoc cref="Devices.Open"/>

@@ -20,7 +20,7 @@ internal static class VerifyCommand
     {
         Option<string?> model = CommonOptions.Model();
         Option<FileInfo> expected = new("--expected") { HelpName = "FILE.safetensors", Required = true, Description = "input_ids, and any of logits, nll, argmax, hidden." };
-        Option<double?> tolerance = new("--tolerance") { HelpName = "X", Description = "Largest error of logits and hidden states in units of their standard deviation (where activations are rounded, on a card and with --activations fast, their mean error), ten times the mean error of nll, and the fraction of positions whose argmax may differ. Default: 1e-3; where activations are rounded 0.1." };
+        Option<double?> tolerance = new("--tolerance") { HelpName = "X", Description = "Largest error of logits and hidden states in units of their standard deviation (where numbers are rounded, on a card, with --activations fast or --kv-dtype bf16 or int8, their mean error), ten times the mean error of nll, and the fraction of positions whose argmax may differ where logits are not within twice X. Default: 1e-3; where numbers are rounded 0.1." };
         Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", Description = "Tokens a step. Default: 512." }, 1);
         ComputeFlags compute = new(precise: true);
         Option<int> workers = CommonOptions.LoadWorkers();

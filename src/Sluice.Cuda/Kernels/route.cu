@@ -1,5 +1,6 @@
 // route: choice and alignment (route.cuh) of at most CHUNK rows, so that a decode step needs one launch: CHOOSERS warps a block choose, a row each, and the
-// last block aligns what they chose, for which it waits at a word each: a choice is its own signal, with no barrier and no fence. Bytes: rows x (4 EXPERTS + 8 TOP_K), nothing against its latency of a few microseconds.
+// last block aligns what they chose, for which it waits at a word each: a choice is its own signal, with no barrier and no fence.
+// Bytes: rows x (4 EXPERTS + 8 TOP_K), nothing against its latency of a few microseconds.
 //   grid ceil(rows / CHOOSERS) + 1, or 1 for one row; block 32 WARPS, dynamic shared memory the larger of 8 CHOOSERS ROOM and 4 rows TOP_K
 // choose_rows: the choice alone, of any number of rows.
 //   grid ceil(rows / WARPS), block 32 WARPS, dynamic shared memory 8 WARPS ROOM

@@ -35,8 +35,6 @@
 // Keys of shared memory that a warp needs to choose.
 #define CANDIDATES (TOP_K * HELD > 32 ? TOP_K * HELD : 32)
 #define ROOM (CANDIDATES + TOP_K)
-// Warps of a block that choose, where another block aligns: few, as each has much to compute.
-#define CHOOSERS 4
 static_assert(TOP_K <= 32 && TOP_K <= EXPERTS && EXPERTS <= 1024 && WORDS <= 8, "route: shape");
 
 DEVICE int count_bits(u32 value)

@@ -1,4 +1,5 @@
 using Sluice.Backends;
+using Sluice.Core;
 using Sluice.Cuda.Driver;
 using Sluice.Cuda.Memory;
 
@@ -9,12 +10,13 @@ namespace Sluice.Cuda.Operations;
 /// </summary>
 internal sealed unsafe class MixtureOfExperts : IDisposable
 {
-    private const int Warps = 16; // of route.cu, except that fewer are better for few rows: fewer take part in the alignment's sums
-    private const int WarpsForFew = 8;
+    private const int Warps = 16; // WARPS and CHUNK of route.cu
     private const int ChunkRows = 256;
+    private const int WarpsForFew = 8; // and what is better for few rows: fewer take part in the alignment's sums
     private const int FewChunkRows = 64;
     private const int WarpsBesideShared = 16; // WARPS of route_beside_shared.cu
     private const int Choosers = 4; // CHOOSERS of route.cu
+    private const int MostExperts = 1024;
     private const int MostExpertsOfRow = 32;
 
     // What is fetched of the matrix after this layer, and from how many rows on it is worth it: measured on an H200.
@@ -39,13 +41,27 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
     /// <summary>Bytes of what sorting leaves behind for <paramref name="rows"/> rows: sorted, plan, ready, counts.</summary>
     public static long PlanBytes(int rows, int topK) => Layout.Of(rows, topK).Bytes;
 
+    /// <summary>Refuses more experts than the kernels choose among.</summary>
+    /// <exception cref="BackendException">They are too many.</exception>
+    public static void CheckCount(int experts)
+    {
+        if (experts > MostExperts)
+            throw new BackendException($"cuda: expected at most {MostExperts} experts, found {experts}; use --device cpu");
+    }
+
+    /// <summary>Refuses more experts for a token than the kernels choose.</summary>
+    /// <exception cref="BackendException">They are too many.</exception>
+    public static void CheckTopK(int topK)
+    {
+        if (topK > MostExpertsOfRow)
+            throw new BackendException($"cuda: expected at most {MostExpertsOfRow} experts for a token, found {topK}; use --device cpu");
+    }
+
     /// <summary>Whether <see cref="RouteBesideShared"/> takes so many rows.</summary>
     public static bool CanRouteBesideShared(int rows, CudaActivation gateUp) => rows <= WarpsBesideShared && gateUp.IsFloat;
 
     public void Route(CudaActivation logits, bool normalise, CudaRouting routing, int rows)
     {
-        Choice choice = Prepare(logits, routing, rows);
-        (ulong from, int stride) = logits.Place;
         if (rows > ChunkRows)
         {
             Choose(logits, normalise, routing, rows);
@@ -53,13 +69,14 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
             return;
         }
 
-        (int warps, int chunk) = rows <= FewChunkRows ? (WarpsForFew, FewChunkRows) : (Warps, ChunkRows);
+        Choice choice = Prepare(logits, routing, rows);
+        (ulong from, int stride) = logits.Place;
         ulong box = _box.Address;
-        string[] Chosen() => [.. Macros(routing, normalise), $"WARPS={warps}", $"CHUNK={chunk}"];
+        bool areFew = rows <= FewChunkRows;
         int blocks = rows == 1 ? 1 : Launcher.CeilDiv(rows, Choosers) + 1;
         int sharedBytes = Math.Max(Choosers * choice.RoomBytes, rows * routing.TopK * sizeof(int));
-        _launcher.Get("route.cu", "route", Chosen, logits.Width, routing.TopK, normalise ? 1 : 0, chunk).Launch(
-            _launcher.Stream, (blocks, 1, 1), 32 * warps, sharedBytes,
+        Of("route", routing, normalise, areFew).Launch(
+            _launcher.Stream, (blocks, 1, 1), 32 * (areFew ? WarpsForFew : Warps), sharedBytes,
             &from, &stride, &choice.Ids, &choice.Weights, &choice.Sorted, &choice.Plan, &choice.Ready, &box, &rows, &choice.TileRows);
     }
 
@@ -209,9 +226,12 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
             _launcher.Stream, (chunks, 1, 1), 32 * Warps, 0, &ids, &counts, &sorted, &plan, &ready, &rows, &tileRows);
     }
 
-    // A kernel of route.cu for many rows.
-    private Kernel Of(string name, CudaRouting routing, bool normalise) =>
-        _launcher.Get("route.cu", name, () => Macros(routing, normalise), routing.ExpertCount, routing.TopK, normalise ? 1 : 0);
+    // A kernel of route.cu.
+    private Kernel Of(string name, CudaRouting routing, bool normalise, bool areFew = false)
+    {
+        string[] Chosen() => areFew ? [.. Macros(routing, normalise), $"WARPS={WarpsForFew}", $"CHUNK={FewChunkRows}"] : Macros(routing, normalise);
+        return _launcher.Get("route.cu", name, Chosen, routing.ExpertCount, routing.TopK, normalise ? 1 : 0, areFew ? 1 : 0);
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -243,11 +263,11 @@ internal sealed unsafe class MixtureOfExperts : IDisposable
         public static Layout Of(int rows, int topK)
         {
             long assignments = checked((long)rows * topK);
-            long tiles = Math.Max(1024, assignments) + (assignments / 8) + 1;
+            long tiles = Math.Max(MostExperts, assignments) + (assignments / 8) + 1;
             long plan = Round(assignments * sizeof(int));
             long ready = plan + Round((1 + tiles) * 4 * sizeof(int));
             long counts = ready + Round(tiles * sizeof(int));
-            return new Layout((ulong)plan, (ulong)ready, (ulong)counts, counts + Round((long)Launcher.CeilDiv(rows, ChunkRows) * 1024 * sizeof(int)));
+            return new Layout((ulong)plan, (ulong)ready, (ulong)counts, counts + Round((long)Launcher.CeilDiv(rows, ChunkRows) * MostExperts * sizeof(int)));
         }
 
         private static long Round(long bytes) => (bytes + 255) / 256 * 256;
