@@ -8,7 +8,7 @@ internal static class Floats
 {
     internal static bool CanWiden(DType type) => type is DType.F32 or DType.F16 or DType.BF16;
 
-    /// <summary>Largest magnitude of a type that does not round to infinity.</summary>
+    /// <summary>Largest finite magnitude of a type.</summary>
     internal static float Largest(DType type) => type switch
     {
         DType.F16 => 65504f,

@@ -32,7 +32,7 @@ public sealed unsafe class Arena : IDisposable
     /// <summary>Creates an empty arena; memory is taken when it is first asked for.</summary>
     /// <param name="name">What it holds, for error messages and <see cref="Outstanding"/>.</param>
     /// <param name="blockBytes">Size of a block, rounded up to 2 MiB, or to pages if it is at most 256 KiB; requests over a quarter of it get a block of their own.</param>
-    /// <param name="interleaving">What spreads its memory over nodes; null: it lies where it is first written.</param>
+    /// <param name="interleaving">What spreads its memory over nodes, in blocks over 256 KiB; null: it lies where it is first written.</param>
     /// <param name="owner">The member that creates it; filled in by the compiler.</param>
     public Arena(string name, long blockBytes = DefaultBlockBytes, NumaInterleaving? interleaving = null, [CallerMemberName] string owner = "")
     {

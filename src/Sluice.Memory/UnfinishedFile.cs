@@ -111,13 +111,21 @@ public sealed class UnfinishedFile : IDisposable
         {
             _stream.Dispose();
         }
-        catch (Exception e) when (!_completed && e is IOException or ArgumentOutOfRangeException)
+        catch (Exception e) when (!_completed && e is IOException or ArgumentOutOfRangeException or UnauthorizedAccessException)
         {
             // What is still in the buffer of a file that cannot be written is to be discarded with it.
         }
 
-        if (!_completed)
+        if (_completed)
+            return;
+        try
+        {
             File.Delete(_unfinished);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The name says that it is not finished.
+        }
     }
 
     /// <summary>.NET has no other name for EFBIG: the limit of the file system (4 GiB on FAT) or of the process.</summary>

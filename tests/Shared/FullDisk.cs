@@ -19,7 +19,7 @@ internal sealed class FullDisk : IDisposable
         {
             try
             {
-                _turn = new FileStream(Path.Combine(Path.GetTempPath(), "sluice-tests-full-disk"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                _turn = new FileStream(Path.Combine(Path.GetTempPath(), $"sluice-tests-full-disk-{Environment.UserName}"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
             catch (IOException) when (attempts < 3000)
             {

@@ -39,6 +39,25 @@ public sealed class QuantizeTests : IDisposable
         Assert.Contains("is the model itself", itself.Errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_link_to_the_model_is_the_model()
+    {
+        string model = _folder.At("model"), link = _folder.At("link");
+        Directory.CreateDirectory(model);
+        foreach (string file in Directory.EnumerateFiles(TestData.At("random", "next-moe")))
+            File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        Directory.CreateSymbolicLink(link, model);
+        byte[] weights = await File.ReadAllBytesAsync(Path.Combine(model, "model.safetensors"));
+        foreach ((string from, string to) in ((string, string)[])[(model, link), (link, model), (model, model + "/.")])
+        {
+            ProgramRun run = await SluiceProgram.RunAsync("quantize", "--model", from, "--to", "fp8", "--out", to);
+            Assert.Equal(1, run.ExitCode);
+            Assert.Contains("is the model itself", run.Errors, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(weights, await File.ReadAllBytesAsync(Path.Combine(model, "model.safetensors")));
+    }
+
     /// <summary>The demonstration model by way of Q8_0 to FP8 is one that every command takes, and as sure as its FP8 made at once.</summary>
     [Fact]
     public async Task FP8_is_made_of_files_as_of_folders()

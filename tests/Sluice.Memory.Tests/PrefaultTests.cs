@@ -18,6 +18,7 @@ public sealed unsafe class PrefaultTests
 
         // Nothing happens until a quarter of it is used up; then all of it is ready again.
         long before = prefault.ResidentBytes;
+        Assert.SkipWhen(before == Bytes, "the system does not make memory ready when asked (Linux before 5.14)");
         Assert.Equal(OperatingSystem.IsLinux() ? Ahead + (1 << 20) : 0, before);
         prefault.Reached(1 << 20);
         prefault.Reached((1 << 20) + (Ahead / 4));

@@ -12,57 +12,63 @@ internal sealed class Fp8Matrix(AssembledTensor tensor, ParallelOptions parallel
 
     private readonly int _rows = tensor.Rows;
     private readonly int _columns = tensor.Columns;
+    private float[]? _scales;
 
     /// <summary>Blocks down and across.</summary>
     internal int[] ScaleShape => [(_rows + Block - 1) / Block, (_columns + Block - 1) / Block];
 
     /// <summary>Writes the scales, float32.</summary>
-    internal void WriteScales(SafetensorsWriter writer) => EachBand((_, _, scales) => writer.Write(MemoryMarshal.AsBytes<float>(scales)));
+    internal void WriteScales(SafetensorsWriter writer) => writer.Write(MemoryMarshal.AsBytes<float>(Scales()));
 
     /// <summary>Writes the elements.</summary>
     internal void WriteElements(SafetensorsWriter writer)
     {
-        byte[] elements = new byte[checked(Block * _columns)];
-        EachBand((rows, band, scales) =>
-        {
-            ParallelRows.Run(rows, parallel, () => 0, (row, _) =>
-            {
-                for (int c = 0; c < _columns; c++)
-                    elements[(row * _columns) + c] = StoredNumbers.ToF8E4M3(band[(row * _columns) + c] / scales[c / Block]);
-            });
-            writer.Write(elements.AsSpan(0, rows * _columns));
-        });
-    }
-
-    /// <summary>Hands out bands, each as a number of rows, their weights, and the scales of their blocks.</summary>
-    private void EachBand(Action<int, float[], float[]> use)
-    {
+        float[] scales = Scales();
         int blocks = ScaleShape[1];
-        float[] band = new float[checked(Block * _columns)];
-        float[] largest = new float[Block * blocks];
-        float[] scales = new float[blocks];
+        byte[] elements = new byte[checked(Block * _columns)];
         for (int first = 0; first < _rows; first += Block)
         {
             int start = first;
             int rows = Math.Min(Block, _rows - first);
-            ParallelRows.Run(rows, parallel, () => new byte[tensor.ScratchBytes], (row, scratch) =>
+            ParallelRows.Run(rows, parallel, () => (Values: new float[_columns], Bytes: new byte[tensor.ScratchBytes]), (row, scratch) =>
             {
-                Span<float> values = band.AsSpan(row * _columns, _columns);
-                tensor.Decode(start + row, values, scratch);
-                tensor.RequireUpTo(float.MaxValue, start + row, values);
+                tensor.Decode(start + row, scratch.Values, scratch.Bytes);
+                for (int c = 0; c < _columns; c++)
+                    elements[(row * _columns) + c] = StoredNumbers.ToF8E4M3(scratch.Values[c] / scales[(start / Block * blocks) + (c / Block)]);
+            });
+            writer.Write(elements.AsSpan(0, rows * _columns));
+        }
+    }
+
+    /// <summary>The scales of all blocks, [down, across]; found once.</summary>
+    private float[] Scales()
+    {
+        if (_scales is not null)
+            return _scales;
+        (int down, int blocks) = (ScaleShape[0], ScaleShape[1]);
+        float[] scales = new float[checked(down * blocks)];
+        float[] largest = new float[Block * blocks];
+        for (int first = 0; first < _rows; first += Block)
+        {
+            int start = first;
+            int rows = Math.Min(Block, _rows - first);
+            ParallelRows.Run(rows, parallel, () => (Values: new float[_columns], Bytes: new byte[tensor.ScratchBytes]), (row, scratch) =>
+            {
+                tensor.Decode(start + row, scratch.Values, scratch.Bytes);
+                tensor.RequireUpTo(float.MaxValue, start + row, scratch.Values);
                 for (int b = 0; b < blocks; b++)
-                    largest[(row * blocks) + b] = LargestOf(values.Slice(b * Block, Math.Min(Block, _columns - (b * Block))));
+                    largest[(row * blocks) + b] = LargestOf(scratch.Values.AsSpan(b * Block, Math.Min(Block, _columns - (b * Block))));
             });
             for (int b = 0; b < blocks; b++)
             {
                 float magnitude = SmallestMagnitude;
                 for (int row = 0; row < rows; row++)
                     magnitude = Math.Max(magnitude, largest[(row * blocks) + b]);
-                scales[b] = magnitude / LargestStored;
+                scales[(first / Block * blocks) + b] = magnitude / LargestStored;
             }
-
-            use(rows, band, scales);
         }
+
+        return _scales = scales;
     }
 
     private static float LargestOf(ReadOnlySpan<float> values)

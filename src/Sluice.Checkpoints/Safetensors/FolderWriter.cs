@@ -9,16 +9,17 @@ namespace Sluice.Checkpoints.Safetensors;
 internal sealed class FolderWriter : IDisposable
 {
     private const string Configuration = "config.json";
-    private const string FurtherTemplates = "additional_chat_templates";
+    private const string WeightFile = "model.safetensors";
+    private const string Index = WeightFile + ".index.json";
 
     /// <summary>What a folder has besides weights and configuration, as far as it is read here or by transformers' tokenizers.</summary>
     internal static readonly string[] TextFiles =
     [
-        "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", FurtherTemplates + "/tool_use.jinja", "vocab.json", "merges.txt",
+        "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "additional_chat_templates/tool_use.jinja", "vocab.json", "merges.txt",
     ];
 
     private readonly string _folder;
-    private readonly bool _made;
+    private readonly List<string> _made = [];
     private readonly List<(string Name, OutputFile File)> _files = [];
     private bool _completed;
 
@@ -27,15 +28,14 @@ internal sealed class FolderWriter : IDisposable
     internal FolderWriter(string folder, IEnumerable<TensorDeclaration> tensors)
     {
         _folder = folder;
-        _made = !Directory.Exists(folder);
-        Change(() => Directory.CreateDirectory(folder));
         try
         {
-            Weights = SafetensorsWriter.Create(At("model.safetensors"), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+            Make(folder);
+            Weights = SafetensorsWriter.Create(At(WeightFile), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
         }
         catch
         {
-            RemoveIfMade();
+            RemoveMade();
             throw;
         }
     }
@@ -47,7 +47,7 @@ internal sealed class FolderWriter : IDisposable
     /// <exception cref="CheckpointException">The disk is full, or the file cannot be written for another reason.</exception>
     internal void Write(string name, ReadOnlySpan<byte> content)
     {
-        Change(() => Directory.CreateDirectory(Path.GetDirectoryName(At(name))!));
+        Make(Path.GetDirectoryName(At(name))!);
         OutputFile file = new(At(name), content.Length);
         _files.Add((name, file));
         file.Write(content);
@@ -60,7 +60,7 @@ internal sealed class FolderWriter : IDisposable
     {
         Weights.Flush();
         Change(() => File.Delete(At(Configuration)));
-        foreach (string stale in TextFiles.Where(name => File.Exists(At(name)) && !_files.Exists(file => file.Name == name)))
+        foreach (string stale in TextFiles.Concat(Shards()).Where(name => File.Exists(At(name)) && !_files.Exists(file => file.Name == name)))
             Change(() => File.Delete(At(stale)));
         Weights.Complete();
         foreach ((_, OutputFile file) in _files.OrderBy(file => file.Name == Configuration))
@@ -75,20 +75,48 @@ internal sealed class FolderWriter : IDisposable
         foreach ((_, OutputFile file) in _files)
             file.Dispose();
         if (!_completed)
-            RemoveIfMade();
+            RemoveMade();
     }
 
     private string At(string name) => Path.Combine(_folder, name);
 
-    private void RemoveIfMade()
+    /// <summary>An older checkpoint's index and the files it names.</summary>
+    private List<string> Shards()
     {
-        if (!_made)
-            return;
+        if (!File.Exists(At(Index)))
+            return [];
         try
         {
-            if (Directory.Exists(At(FurtherTemplates)))
-                Directory.Delete(At(FurtherTemplates));
-            Directory.Delete(_folder);
+            return [.. ShardIndex.Parse(File.ReadAllBytes(At(Index)), Index).Files.Where(name => name != WeightFile), Index];
+        }
+        catch (CheckpointException)
+        {
+            // Whatever it was to name, it names nothing here any more.
+            return [Index];
+        }
+        catch (Exception e) when (OutputFile.IsRefusal(e))
+        {
+            throw new CheckpointException($"{At(Index)}: cannot be read: {e.Message}", inner: e);
+        }
+    }
+
+    /// <summary>Makes a folder and those above it, as far as there are none, and remembers which.</summary>
+    private void Make(string folder)
+    {
+        if (Directory.Exists(folder))
+            return;
+        if (Path.GetDirectoryName(Path.GetFullPath(folder)) is { } above)
+            Make(above);
+        Change(() => Directory.CreateDirectory(folder));
+        _made.Add(folder);
+    }
+
+    private void RemoveMade()
+    {
+        try
+        {
+            foreach (string folder in Enumerable.Reverse(_made))
+                Directory.Delete(folder);
         }
         catch (Exception e) when (OutputFile.IsRefusal(e))
         {

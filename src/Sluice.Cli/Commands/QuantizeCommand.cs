@@ -43,7 +43,7 @@ internal static class QuantizeCommand
     private static int Run(string path, string to, string output, bool mtp, int threads, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(path);
-        if (checkpoint.Files.Contains(output, StringComparer.Ordinal) || Path.TrimEndingDirectorySeparator(checkpoint.Location) == output)
+        if (checkpoint.Files.Append(checkpoint.Location).Any(source => IsSame(source, output)))
             throw new ConfigurationException($"--out: {output} is the model itself");
         LoadDisplay display = new("quantising");
         long start = Stopwatch.GetTimestamp();
@@ -59,5 +59,26 @@ internal static class QuantizeCommand
             CultureInfo.InvariantCulture,
             $"{output}: {ByteSize.Format(written.ByteLength)}, {8.0 * footprint.WeightBytes / footprint.Parameters:F2} bits a weight; was {ByteSize.Format(checkpoint.ByteLength)}"));
         return ExitCodes.Success;
+    }
+
+    // Names alone do not tell: one may be a link to the other, or lie under one.
+    private static bool IsSame(string source, string output) => string.Equals(
+        WithoutLinks(source), WithoutLinks(output), OperatingSystem.IsLinux() ? StringComparison.Ordinal : StringComparison.OrdinalIgnoreCase);
+
+    private static string WithoutLinks(string path)
+    {
+        string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        if (Path.GetDirectoryName(full) is not { } above)
+            return full;
+        string here = Path.Combine(WithoutLinks(above), Path.GetFileName(full));
+        try
+        {
+            FileSystemInfo info = Directory.Exists(here) ? new DirectoryInfo(here) : new FileInfo(here);
+            return info.ResolveLinkTarget(returnFinalTarget: true) is { } target ? WithoutLinks(target.FullName) : here;
+        }
+        catch (IOException)
+        {
+            return here; // links that go round: whoever opens it says so
+        }
     }
 }

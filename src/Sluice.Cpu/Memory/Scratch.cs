@@ -16,15 +16,22 @@ internal sealed unsafe class Scratch(string name) : IDisposable
         long bytes = checked(count * sizeof(T));
         if (bytes > _bytes)
         {
-            _arena?.Dispose();
-            _bytes = Math.Max(bytes, _bytes + (_bytes / 2));
-            _arena = new Arena(name, _bytes);
-            _data = _arena.Allocate(_bytes);
+            long grown = Math.Max(bytes, _bytes + (_bytes / 2));
+            Dispose();
+            _arena = new Arena(name, grown);
+            _data = _arena.Allocate(grown);
+            _bytes = grown;
         }
 
         Poison.Fill((float*)_data, bytes / sizeof(float));
         return (T*)_data;
     }
 
-    public void Dispose() => _arena?.Dispose();
+    /// <summary>Gives the memory back; what is refused when it is to grow leaves none, not what was there before.</summary>
+    public void Dispose()
+    {
+        _arena?.Dispose();
+        (_arena, _bytes) = (null, 0);
+        _data = null;
+    }
 }

@@ -42,6 +42,20 @@ public sealed class Fp8FromGgufTests : IDisposable
         Assert.Equal(Kept(_folder["direct"]), Kept(_folder["back"]));
     }
 
+    /// <summary>What is replaced goes, shards too, but for what they are not known to be.</summary>
+    [Fact]
+    public void A_checkpoint_in_shards_is_replaced_whole()
+    {
+        using Checkpoint source = Checkpoint.Open(TestData.RandomCheckpoint("next-moe"));
+        string folder = _folder["nested/deeply/replaced"];
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "model.safetensors.index.json"), """{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}""");
+        foreach (string name in (string[])["model-1-of-2.safetensors", "model-2-of-2.safetensors", "notes.txt"])
+            File.WriteAllText(Path.Combine(folder, name), "x");
+        Fp8Quantiser.Quantise(source, folder);
+        Assert.Equal(["config.json", "generation_config.json", "model.safetensors", "notes.txt"], Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).Order());
+    }
+
     /// <summary>Against numbers written down by hand: rows of each key head together, where files have b, a, and what the projections give, apart.</summary>
     [Fact]
     public void What_files_have_apart_goes_together()
