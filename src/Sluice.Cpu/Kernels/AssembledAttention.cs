@@ -107,14 +107,18 @@ internal sealed unsafe class AssembledAttention(AssembledKernels kernels)
             }
         }
 
-        for (int row = 0; row < tile.Rows; row++)
+        for (int row = 0; row < tile.Rows;)
         {
-            int common = 2 * CommonPairs(tile, RowPacking.TileOf(row, tile.Rows).First, firstPosition);
-            int count = OnlineSoftmax<V512, V512>.CountOf(tile, row, firstPosition);
-            if (count > common)
+            (int start, int height) = RowPacking.TileOf(row, tile.Rows);
+            int common = 2 * CommonPairs(tile, start, firstPosition);
+            for (; row < start + height; row++)
             {
-                AttentionProducts<V512, BF16Kv>.Combine(
-                    tile.Scores + row, 1, null, values, tile.ValueStride, common, count, tile.Sums + row, values + AttentionTile.BlockPages);
+                int count = OnlineSoftmax<V512, V512>.CountOf(tile, row, firstPosition);
+                if (count > common)
+                {
+                    AttentionProducts<V512, BF16Kv>.Combine(
+                        tile.Scores + row, 1, null, values, tile.ValueStride, common, count, tile.Sums + row, values + AttentionTile.BlockPages);
+                }
             }
         }
     }
