@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Text.Json;
-
 namespace Sluice.Checkpoints.Configuration;
 
 /// <summary>Writes generation_config.json, so that <see cref="GenerationDefaults.Read"/> gives the same suggestions back.</summary>
@@ -23,10 +20,8 @@ internal static class GenerationDefaultsWriter
         if (samples is null && defaults.EndOfText.Count == 0 && Array.TrueForAll(numbers, number => number.Value is null) && Array.TrueForAll(counts, count => count.Value is null))
             return null;
 
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
+        return JsonFile.Write(json =>
         {
-            json.WriteStartObject();
             if (samples is { } sample)
                 json.WriteBoolean("do_sample", sample);
             foreach ((string name, float? value) in numbers)
@@ -48,10 +43,6 @@ internal static class GenerationDefaultsWriter
                     json.WriteNumberValue(id);
                 json.WriteEndArray();
             }
-
-            json.WriteEndObject();
-        }
-
-        return buffer.WrittenSpan.ToArray();
+        });
     }
 }

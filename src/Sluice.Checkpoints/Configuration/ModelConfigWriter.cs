@@ -1,5 +1,5 @@
-using System.Buffers;
 using System.Text.Json;
+using Sluice.Checkpoints.Configuration;
 using Sluice.Core;
 
 namespace Sluice.Checkpoints;
@@ -14,10 +14,8 @@ public static class ModelConfigWriter
     public static byte[] Write(ModelConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
+        return JsonFile.Write(json =>
         {
-            json.WriteStartObject();
             WriteModel(json, config);
             WriteAttention(json, config.Attention);
             if (config.LinearAttention is { } linear)
@@ -28,10 +26,7 @@ public static class ModelConfigWriter
                 json.WriteNumber("num_experts", 0);
             if (config.Fp8Block is { } block)
                 WriteQuantisation(json, block);
-            json.WriteEndObject();
-        }
-
-        return buffer.WrittenSpan.ToArray();
+        });
     }
 
     private static void WriteModel(Utf8JsonWriter json, ModelConfig config)

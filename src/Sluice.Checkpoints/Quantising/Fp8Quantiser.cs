@@ -173,10 +173,8 @@ public static class Fp8Quantiser
     {
         using JsonDocument config = JsonDocument.Parse(configuration);
         IEnumerable<string> kept = tensors.Where(IsUnquantisedModule).Select(tensor => tensor.Name[..^".weight".Length]).Order(StringComparer.Ordinal);
-        using MemoryStream bytes = new();
-        using (Utf8JsonWriter json = new(bytes, new JsonWriterOptions { Indented = true }))
+        return JsonFile.Write(json =>
         {
-            json.WriteStartObject();
             foreach (JsonProperty field in config.RootElement.EnumerateObject())
                 field.WriteTo(json);
             json.WriteStartObject("quantization_config");
@@ -192,10 +190,7 @@ public static class Fp8Quantiser
                 json.WriteStringValue(module);
             json.WriteEndArray();
             json.WriteEndObject();
-            json.WriteEndObject();
-        }
-
-        return bytes.ToArray();
+        });
     }
 
     /// <summary>A tensor of the result.</summary>
