@@ -12,9 +12,6 @@ namespace Sluice.Cli;
 /// <summary>How a command wants its model.</summary>
 internal sealed record SessionOptions
 {
-    /// <summary>Tokens of a step unless a command says otherwise.</summary>
-    public const int DefaultStepTokens = 512;
-
     public required string Folder { get; init; }
 
     /// <summary>What computes.</summary>
@@ -26,8 +23,6 @@ internal sealed record SessionOptions
     public long Memory { get; init; }
 
     public int Sequences { get; init; } = 1;
-
-    public int StepTokens { get; init; } = DefaultStepTokens;
 
     /// <summary>Whether a file of packed weights is written beside what runs, not before.</summary>
     public bool ServesWhileWriting { get; init; }
@@ -47,7 +42,7 @@ internal sealed class ModelSession : IAsyncDisposable
         _backend = backend;
         _model = model;
         Defaults = defaults;
-        Engine = new InferenceEngine(model, new EngineOptions { StepTokens = options.StepTokens });
+        Engine = new InferenceEngine(model, new EngineOptions { StepTokens = StepSize.Shared, PromptStepTokens = model.MaxStepTokens });
         _writing = options.ServesWhileWriting ? PackedWeightsDisplay.FinishAsync(backend, _ending.Token) : Task.CompletedTask;
     }
 
@@ -81,8 +76,8 @@ internal sealed class ModelSession : IAsyncDisposable
                 backend,
                 new ModelOptions
                 {
-                    MaxStepTokens = options.StepTokens,
-                    MaxLogitRows = Math.Min(options.StepTokens, options.Sequences),
+                    MaxStepTokens = StepSize.Alone(checkpoint.Config),
+                    MaxLogitRows = Math.Min(StepSize.Shared, options.Sequences),
                     CacheBytes = cacheBytes,
                     LoadWorkers = options.LoadWorkers,
                 },

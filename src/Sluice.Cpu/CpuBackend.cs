@@ -97,7 +97,11 @@ public sealed class CpuBackend : IBackend
         int wide = Math.Max(config.HiddenSize, Math.Max(config.IntermediateSize, config.Attention.QueryHeads * config.Attention.HeadDim));
         long bytes = (long)stepTokens * Math.Max(wide, config.LinearAttention is { } linear ? linear.ValueHeads * linear.ValueDim : 0) * sizeof(ushort);
         if (config.Moe is { } moe)
-            bytes += (long)stepTokens * moe.TopK * (config.HiddenSize + moe.IntermediateSize) * (sizeof(float) + sizeof(ushort));
+        {
+            long rows = (long)stepTokens * moe.TopK;
+            bytes += (rows * (((config.HiddenSize + moe.IntermediateSize) * sizeof(ushort)) + (moe.IntermediateSize * sizeof(float)))) + Operations.Experts.ResultBytes(rows, config.HiddenSize);
+        }
+
         return bytes;
     }
 

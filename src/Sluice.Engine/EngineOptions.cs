@@ -7,10 +7,16 @@ namespace Sluice.Engine;
 public sealed record EngineOptions
 {
     /// <summary>
-    /// Most tokens of a step: each decoding sequence takes one, prefill chunks share the rest. Larger steps prefill faster and make
+    /// Most tokens of a step in which somebody decodes: each decoding sequence takes one, prefill chunks share the rest. Larger steps prefill faster and make
     /// the decoding sequences wait longer for their next token. The model may allow fewer. Default 512.
     /// </summary>
     public int StepTokens { get; init => field = AtLeast(1, value, nameof(StepTokens)); } = 512;
+
+    /// <summary>
+    /// Most tokens of a step of prompts alone, which keeps nobody waiting for his next token; not less than <see cref="StepTokens"/>. The model may allow
+    /// fewer; null: as <see cref="StepTokens"/>. Default null.
+    /// </summary>
+    public int? PromptStepTokens { get; init => field = value is { } limit ? AtLeast(1, limit, nameof(PromptStepTokens)) : null; }
 
     /// <summary>Most sequences that run at a time; null: as many as the model's memory and step allow. Default null.</summary>
     public int? MaxRunning { get; init => field = value is { } limit ? AtLeast(1, limit, nameof(MaxRunning)) : null; }

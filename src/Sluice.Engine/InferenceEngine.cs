@@ -49,6 +49,7 @@ public sealed class InferenceEngine : IAsyncDisposable
         _ownThread = ownThread;
         ModelConfig config = model.Config;
         int stepTokens = Math.Min(_options.StepTokens, model.MaxStepTokens);
+        int promptStepTokens = Math.Min(Math.Max(_options.PromptStepTokens ?? stepTokens, stepTokens), model.MaxStepTokens);
         CacheArena arena = model.Caches;
         MemoryGeometry geometry = arena.Geometry;
         _cache = new PrefixCache(geometry, arena.Superblocks * geometry.SuperblockBytes, _options.Cache);
@@ -60,8 +61,8 @@ public sealed class InferenceEngine : IAsyncDisposable
         int pagesAlone = (arena.Superblocks - geometry.SuperblocksPerSlot) * geometry.PagesPerSuperblock;
         MaxSequenceTokens = (int)Math.Min(config.MaxPositions, ((long)pagesAlone * KvCache.PageTokens) + 1);
         Meters = new EngineMeters(this);
-        _scheduler = new Scheduler(_cache, MaxRunning, _clock);
-        _loop = new EngineLoop(model, _cache, _scheduler, stepTokens, _clock, Meters, _ => Leave());
+        _scheduler = new Scheduler(_cache, MaxRunning, stepTokens, _clock);
+        _loop = new EngineLoop(model, _cache, _scheduler, promptStepTokens, _clock, Meters, _ => Leave());
         if (ownThread)
             new Thread(Run) { Name = "sluice-engine", IsBackground = true }.Start();
     }

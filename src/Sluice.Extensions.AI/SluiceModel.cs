@@ -17,7 +17,6 @@ namespace Sluice.Extensions.AI;
 /// </summary>
 public sealed class SluiceModel : IAsyncDisposable, IDisposable
 {
-    private const int StepTokens = 512;
     private const long LeastCacheBytes = 256L << 20;
 
     private readonly CpuBackend _backend;
@@ -73,7 +72,7 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
             throw new ConfigurationException($"{nameof(options.CacheBytes)} must be more than 0, found {options.CacheBytes}");
         if (!Enum.IsDefined(options.Activations) || !Enum.IsDefined(options.KvDtype) || !Enum.IsDefined(options.Numa))
             throw new ConfigurationException($"{nameof(options.Activations)}, {nameof(options.KvDtype)} and {nameof(options.Numa)}: expected values that have names, found {options.Activations}, {options.KvDtype} and {options.Numa}");
-        var engineOptions = new EngineOptions { StepTokens = StepTokens, MaxRunning = options.MaxRunning, MaxQueued = options.MaxQueued, DrainTimeout = options.DrainTimeout };
+        var engineOptions = new EngineOptions { StepTokens = StepSize.Shared, MaxRunning = options.MaxRunning, MaxQueued = options.MaxQueued, DrainTimeout = options.DrainTimeout };
 
         // What can be wrong with small files shows before the large ones are read.
         ModelText text = ModelText.Load(folder, options);
@@ -94,15 +93,15 @@ public sealed class SluiceModel : IAsyncDisposable, IDisposable
                 backend,
                 new ModelOptions
                 {
-                    MaxStepTokens = StepTokens,
-                    MaxLogitRows = Math.Min(StepTokens, options.MaxRunning),
+                    MaxStepTokens = StepSize.Alone(checkpoint.Config),
+                    MaxLogitRows = Math.Min(StepSize.Shared, options.MaxRunning),
                     CacheBytes = ChooseCacheBytes(options, checkpoint, backend),
                 },
                 cancellation: cancellation);
             if (backend.PackedWeights is { AreMapped: false } packed)
                 packed.TryWrite(cancellation: cancellation);
             string id = options.ModelId ?? (File.Exists(folder) ? Path.GetFileNameWithoutExtension(folder) : Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
-            return new SluiceModel(id, backend, model, new InferenceEngine(model, engineOptions), checkpoint.Generation, text);
+            return new SluiceModel(id, backend, model, new InferenceEngine(model, engineOptions with { PromptStepTokens = model.MaxStepTokens }), checkpoint.Generation, text);
         }
         catch
         {

@@ -26,6 +26,21 @@ public sealed class SteppedEngineTests
     }
 
     [Fact]
+    public void Steps_of_prompts_alone_take_more_and_keep_nobody_waiting()
+    {
+        var steps = new List<string>();
+        using var model = new FakeModel { OnForward = batch => steps.Add(Describe(batch)) };
+        InferenceEngine engine = InferenceEngine.CreateStepped(model, new EngineOptions { StepTokens = 10, PromptStepTokens = 16 });
+        engine.Submit(InferenceEngineTests.Greedy(new int[20], 3));
+        engine.Submit(InferenceEngineTests.Greedy([.. Enumerable.Repeat(1, 30)], 1));
+        while (engine.Step())
+        {
+        }
+
+        Assert.Equal(["0+16", "16+4* 0+12", "20+1* 12+9", "21+1* 21+9*"], steps);
+    }
+
+    [Fact]
     public void Nobody_overtakes_the_oldest_that_waits_for_memory()
     {
         var admitted = new List<int>();

@@ -12,7 +12,7 @@ public sealed class ModelFootprintTests
     private const long MiB = 1 << 20;
 
     /// <summary>Qwen3-Next-80B-A3B as published.</summary>
-    private static readonly ModelConfig Next80B = ModelConfigReader.Read(Encoding.UTF8.GetBytes(
+    internal static readonly ModelConfig Next80B = ModelConfigReader.Read(Encoding.UTF8.GetBytes(
         """
         {
           "model_type": "qwen3_next", "torch_dtype": "bfloat16", "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 5120,

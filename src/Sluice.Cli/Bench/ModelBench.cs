@@ -9,7 +9,7 @@ namespace Sluice.Cli.Bench;
 /// <param name="What">For people.</param>
 /// <param name="Tokens">Tokens of one repetition.</param>
 /// <param name="Seconds">Of each repetition, ascending.</param>
-/// <param name="Bytes">Memory that one repetition of decoding must read or write: weights once a step, states, keys and values; 0 for prefill, which memory does not bound.</param>
+/// <param name="Bytes">Memory that one repetition must read or write: weights once a step, states; in decoding keys and values.</param>
 /// <param name="MultiplyAdds">Multiply-adds of one repetition.</param>
 internal sealed record SpeedRow(string What, int Tokens, double[] Seconds, double Bytes, double MultiplyAdds)
 {
@@ -42,7 +42,10 @@ internal sealed class ModelBench(LanguageModel model, ModelFootprint footprint, 
         double multiplyAdds = footprint.MultiplyAdds(0).Head;
         for (int position = 0; position < tokens; position++)
             multiplyAdds += footprint.MultiplyAdds(position + 1).Prompt;
-        return new SpeedRow($"prefill {tokens}", tokens, seconds, Bytes: 0, multiplyAdds);
+        double bytes = 0;
+        for (int first = 0; first < tokens; first += chunk)
+            bytes += StepBytes(sequences: 1, Math.Min(chunk, tokens - first));
+        return new SpeedRow($"prefill {tokens}", tokens, seconds, bytes, multiplyAdds);
     }
 
     /// <summary>Decodes <paramref name="tokens"/> tokens of each of <paramref name="sequences"/> sequences that have <paramref name="context"/> already.</summary>
@@ -77,14 +80,16 @@ internal sealed class ModelBench(LanguageModel model, ModelFootprint footprint, 
             kv += sequences * (double)(context + step) * model.Caches.Geometry.PageBytes / KvCache.PageTokens;
         }
 
-        // Every sequence reads and writes its state; weights are read once a step, experts as far as the rows differ.
-        double states = 2.0 * sequences * (footprint.StateBytes + footprint.ConvStateBytes(DType.F32));
-        double bytes = (tokens * ((weightBytesOfStep ?? WeightBytesOfStep)(sequences) + states)) + kv;
+        double bytes = (tokens * StepBytes(sequences, sequences)) + kv;
         return new SpeedRow(sequences == 1 ? "decode" : $"decode x{sequences}", sequences * tokens, seconds, bytes, multiplyAdds);
     }
 
     /// <summary>Pages that the largest measurement needs.</summary>
     public static int PagesNeeded(int sequences, int longest) => sequences * ((longest + KvCache.PageTokens - 1) / KvCache.PageTokens);
+
+    // Every sequence reads and writes its state; weights are read once a step, experts as far as the rows differ.
+    private double StepBytes(int sequences, int rows) =>
+        (weightBytesOfStep ?? WeightBytesOfStep)(rows) + (2.0 * sequences * (footprint.StateBytes + footprint.ConvStateBytes(DType.F32)));
 
     // Experts that at least one of several independent rows chooses, on average.
     private double WeightBytesOfStep(int rows)

@@ -84,7 +84,8 @@ internal static class InspectCommand
         {
             using CpuBackend backend = new(options);
             string packed = ByteSize.Format(LanguageModel.WeightBytes(checkpoint, backend));
-            string activations = ByteSize.Format(footprint.ActivationBytes(SessionOptions.DefaultStepTokens, ServeCommand.DefaultSequences) + CpuBackend.ScratchBytes(config, SessionOptions.DefaultStepTokens));
+            int stepTokens = StepSize.Alone(config);
+            string activations = ByteSize.Format(footprint.ActivationBytes(stepTokens, ServeCommand.DefaultSequences) + CpuBackend.ScratchBytes(config, stepTokens));
             string ready = ByteSize.Format(CpuBackend.ReadyBytes(backend.GeometryOf(CacheShape.Of(config)), cacheBytes));
             Row("on the CPU", $"{packed} packed, up to {activations} of activations, up to {ready} kept ready for KV and states, about {ByteSize.Format(ProgramBytes)} for the program; KV and states in use besides");
             bool mtp = checkpoint.Names.Any(tensor => tensor.StartsWith("mtp.", StringComparison.Ordinal));

@@ -14,7 +14,7 @@ namespace Sluice.Cpu.Assembly;
 /// </remarks>
 /// <param name="isTall">Whether there are more than 16 rows.</param>
 /// <param name="prefetch">What it fetches.</param>
-internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileAssembler
+internal sealed class AmxBFloat16Tile(bool isTall, TilePrefetch prefetch) : TileAssembler
 {
     /// <summary>Bytes of <see cref="TileArguments.Next"/> that a tile fetches for each block of columns: eight tiles fetch all.</summary>
     public const int SharedBytes = BlockBytes / 8;
@@ -35,7 +35,7 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
     protected override void Body()
     {
         Begin();
-        if (prefetch == AmxPrefetch.Next)
+        if (prefetch == TilePrefetch.Next)
         {
             Code.mov(Next, __qword_ptr[Arguments + Field(nameof(TileArguments.Next))]);
             PrefetchOutputs();
@@ -61,7 +61,7 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
             Code.add(Weights, BlockBytes);
             Code.add(Rows, __qword_ptr[Arguments + Field(nameof(TileArguments.RowsStep))]);
         });
-        if (prefetch == AmxPrefetch.Next)
+        if (prefetch == TilePrefetch.Next)
             Code.mov(Outputs, __qword_ptr[Arguments + Field(nameof(TileArguments.Outputs))]);
         ForEachSum((sum, outputs) => Code.tilestored(outputs, sum));
     }
@@ -99,13 +99,13 @@ internal sealed class AmxBFloat16Tile(bool isTall, AmxPrefetch prefetch) : TileA
 
     private void Prefetch()
     {
-        if (prefetch == AmxPrefetch.Next)
+        if (prefetch == TilePrefetch.Next)
         {
             for (int line = 0; line < SharedBytes; line += 64)
                 Code.prefetcht1(__byte_ptr[Next + line]);
             Code.add(Next, SharedBytes);
         }
-        else if (prefetch == AmxPrefetch.Own)
+        else if (prefetch == TilePrefetch.Own)
         {
             for (int line = 0; line < BlockBytes; line += 64)
                 Code.prefetcht0(__byte_ptr[Weights + (Ahead + line)]);

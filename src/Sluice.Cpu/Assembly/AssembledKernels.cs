@@ -16,7 +16,7 @@ internal sealed unsafe class AssembledKernels
     private const int Heights = RowPacking.TileRows + 1;
 
     private readonly Lock _assembling = new();
-    private readonly nint[] _bfloat16 = new nint[Heights];
+    private readonly nint[] _bfloat16 = new nint[4 * Heights];
     private readonly nint[] _scores = new nint[Heights];
     private readonly nint[] _combine = new nint[Heights];
     private readonly nint[] _e4m3 = new nint[Heights];
@@ -50,8 +50,11 @@ internal sealed unsafe class AssembledKernels
     public CpuFeatures Worthwhile => _worthwhile.Value;
 
     /// <summary>The tile of BF16 weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
-    public Tile BFloat16(int rows) =>
-        new(Volatile.Read(ref _bfloat16[rows]) is not 0 and var known ? known : Assemble(ref _bfloat16[rows], new BFloat16Tile(rows)));
+    public Tile BFloat16(int rows, TilePrefetch prefetch)
+    {
+        ref nint address = ref _bfloat16[((int)prefetch * Heights) + rows];
+        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new BFloat16Tile(rows, prefetch)));
+    }
 
     /// <summary>The tile of attention's scores, likewise.</summary>
     public Tile Scores(int rows) =>
@@ -73,7 +76,7 @@ internal sealed unsafe class AssembledKernels
     }
 
     /// <summary>The tile of BF16 weights for AMX, for up to <see cref="RowPacking.AmxTileRows"/> rows, between the next two.</summary>
-    public Tile AmxBFloat16(int rows, AmxPrefetch prefetch)
+    public Tile AmxBFloat16(int rows, TilePrefetch prefetch)
     {
         bool isTall = rows > AmxShapes.TileRows;
         ref nint address = ref _amxBFloat16[(isTall ? 1 : 0) + (2 * (int)prefetch)];

@@ -14,7 +14,6 @@ internal class E4M3Tile(int rows) : BFloat16Tile(rows)
 
     private AssemblerRegisterZMM[] _tables = [];
     private AssemblerRegisterZMM _sign;
-    private AssemblerRegisterZMM _first;
 
     protected override int PairBytes => 64;
 
@@ -23,7 +22,6 @@ internal class E4M3Tile(int rows) : BFloat16Tile(rows)
         base.Reserve();
         _tables = Take(4);
         _sign = Take();
-        _first = Take();
     }
 
     protected override void Begin()
@@ -46,20 +44,20 @@ internal class E4M3Tile(int rows) : BFloat16Tile(rows)
     /// <summary>A byte of outputs j and 16 + j of both columns becomes a pair of columns of each.</summary>
     protected override void LoadPair(int at)
     {
-        Code.vmovups(_first, __zmmword_ptr[Weights + at]);
-        Code.vmovups(Low, _first);
-        Code.vmovups(High, _first);
+        Code.vmovups(Row, __zmmword_ptr[Weights + at]);
+        Code.vmovups(Low, Row);
+        Code.vmovups(High, Row);
         Code.vpermi2b(Low, _tables[0], _tables[1]);
         Code.vpermi2b(High, _tables[2], _tables[3]);
-        Code.vpternlogd(High, _first, _sign, OrOfAnd);
+        Code.vpternlogd(High, Row, _sign, OrOfAnd);
 
         // Words of outputs j (lower) and 16 + j (upper) of the first column, then of the second.
-        Code.vpunpcklbw(_first, Low, High);
+        Code.vpunpcklbw(Row, Low, High);
         Code.vpunpckhbw(High, Low, High);
-        Code.vpslld(Low, _first, 16);
+        Code.vpslld(Low, Row, 16);
         Code.vmovdqu16(Low.k1, High);
         Code.vpsrld(High, High, 16);
-        Code.vmovdqu16(High.k2, _first);
+        Code.vmovdqu16(High.k2, Row);
     }
 
     protected override void Finish()
@@ -86,11 +84,11 @@ internal class E4M3Tile(int rows) : BFloat16Tile(rows)
             for (int i = 0; i < 2; i++)
             {
                 if (resumes)
-                    Code.vmovups(_first, __zmmword_ptr[Outputs + (64 * i)]);
+                    Code.vmovups(Row, __zmmword_ptr[Outputs + (64 * i)]);
                 else
-                    Code.vpxord(_first, _first, _first);
-                Code.vfmadd231ps(_first, row[i], i == 0 ? Low : High);
-                Code.vmovups(__zmmword_ptr[Outputs + (64 * i)], _first);
+                    Code.vpxord(Row, Row, Row);
+                Code.vfmadd231ps(Row, row[i], i == 0 ? Low : High);
+                Code.vmovups(__zmmword_ptr[Outputs + (64 * i)], Row);
             }
 
             Code.add(Outputs, Stride);

@@ -59,7 +59,7 @@ internal sealed unsafe class AmxBFloat16Product(AssembledKernels kernels) : Pane
     private void MultiplyBlock(
         PanelMatrix w, int panel, int column, in RowGroup x, int first, int rows, int height, float* y, nint stride, TileArguments* arguments)
     {
-        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, rows > height ? AmxPrefetch.Next : AmxPrefetch.Own);
+        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, rows > height ? TilePrefetch.Next : TilePrefetch.Own);
         arguments->Weights = w.Data + (panel * w.PanelBytes) + (column * (2L * PanelMatrix.PanelOutputs));
         arguments->Next = arguments->Weights + w.PanelBytes;
         arguments->Resumes = column;

@@ -70,7 +70,7 @@ internal sealed unsafe class AmxE4M3Product(AssembledKernels kernels) : PanelPro
         memory = (byte*)(((nuint)memory + (nuint)Vector512<byte>.Count - 1) & ~(nuint)(Vector512<byte>.Count - 1));
         float* sums = (float*)(memory + (2 * DecodedBytes));
         int height = Math.Min(rows, RowPacking.AmxTileRows);
-        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, AmxPrefetch.None);
+        AssembledKernels.Tile tile = kernels.AmxBFloat16(height, TilePrefetch.None);
         arguments->RowsStep = height * RowPacking.BFloat16RecordBytes;
         arguments->Outputs = sums;
         kernels.ConfigureAmx(arguments, AmxShapes.Of(height, RowPacking.BFloat16BlockPairs));

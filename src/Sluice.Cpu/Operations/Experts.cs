@@ -25,7 +25,11 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
     private readonly Scratch _outer = new("expert results");
 
     /// <summary>Memory for results before they are summed; more rows than fit take several passes over ranges of columns.</summary>
-    private const long ResultBytes = 32L << 20;
+    private const long MostResultBytes = 32L << 20;
+
+    /// <summary>Bytes for results of so many rows, each expert's counted, before they are summed.</summary>
+    public static long ResultBytes(long assignments, int hidden) =>
+        assignments * PanelsAtOnce(assignments, hidden) * PanelMatrix.PanelOutputs * sizeof(float);
 
     public void Run(CpuActivation x, CpuRouting routing, CpuExperts experts, CpuActivation y, int rows)
     {
@@ -51,8 +55,7 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
         Prepare(_narrow, experts, isDown: true, pointers + assignments, assignments, experts.Intermediate, default);
 
         int panels = PanelMatrix.PanelsOf(experts.Hidden);
-        int panelsAtOnce = (int)Math.Clamp(
-            ResultBytes / ((long)assignments * PanelMatrix.PanelOutputs * sizeof(float)), Math.Min(panels, 8), panels);
+        int panelsAtOnce = PanelsAtOnce(assignments, experts.Hidden);
         nint outerStride = CpuActivation.StrideOf(panelsAtOnce * PanelMatrix.PanelOutputs);
         float* outer = _outer.Take<float>(assignments * outerStride);
         for (int first = 0; first < panels; first += panelsAtOnce)
@@ -61,6 +64,12 @@ internal sealed unsafe class Experts(WorkerPool pool, KernelSet kernels) : IDisp
             _down.Run(experts, _assignments, _narrow, first, count, outer, outerStride);
             _sum.Run(routing, _assignments, outer, outerStride, y, first * PanelMatrix.PanelOutputs, count * PanelMatrix.PanelOutputs, rows);
         }
+    }
+
+    private static int PanelsAtOnce(long assignments, int hidden)
+    {
+        int panels = PanelMatrix.PanelsOf(hidden);
+        return (int)Math.Clamp(MostResultBytes / (assignments * PanelMatrix.PanelOutputs * sizeof(float)), Math.Min(panels, 8), panels);
     }
 
     /// <summary>Makes rows ready for their experts, once for each form that these ask for.</summary>

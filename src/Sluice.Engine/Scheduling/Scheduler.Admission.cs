@@ -60,7 +60,7 @@ internal sealed partial class Scheduler
     private void Admit(StepBatch batch, List<PlannedSpan> planned)
     {
         int deferred = 0;
-        while (deferred < _waiting.Count && deferred <= _maxRunning && _running.Count < _maxRunning && batch.TokenCount < batch.MaxTokens)
+        while (deferred < _waiting.Count && deferred <= _maxRunning && _running.Count < _maxRunning && batch.TokenCount < _budget)
         {
             Sequence next = _waiting[deferred];
             Admission admission = TryAdmit(next);

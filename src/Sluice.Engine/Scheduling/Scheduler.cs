@@ -9,7 +9,7 @@ internal readonly record struct PlannedSpan(Sequence Sequence, int Count);
 
 /// <summary>
 /// Decides who runs. Everybody is in one order (<see cref="Sequence.Compare"/>): priority, then turn, then arrival. Every step takes one token of each decoding
-/// sequence, then prefill chunks in order up to the token budget. Admission goes strictly in order and preemption takes the
+/// sequence, then prefill chunks in order up to the token budget, which is larger where nobody decodes. Admission goes strictly in order and preemption takes the
 /// last, so nobody who runs is behind somebody of his priority who waits for memory, and the first always advances.
 /// </summary>
 internal sealed partial class Scheduler
@@ -19,16 +19,21 @@ internal sealed partial class Scheduler
     private readonly PrefixCache _cache;
     private readonly TimeProvider _clock;
     private readonly int _maxRunning;
+    private readonly int _stepTokens;
     private readonly FairClock _turns = new();
     private readonly List<StateExport> _exports = [];
+    private int _budget;
 
     // Both in order of service.
     private readonly List<Sequence> _running = [];
     private readonly List<Sequence> _waiting = [];
 
-    /// <summary>Creates a scheduler; <paramref name="maxRunning"/> must not exceed the tokens of a step.</summary>
-    public Scheduler(PrefixCache cache, int maxRunning, TimeProvider clock)
+    /// <summary>
+    /// Creates a scheduler; <paramref name="maxRunning"/> must not exceed <paramref name="stepTokens"/>, the most tokens of a step in which somebody decodes.
+    /// </summary>
+    public Scheduler(PrefixCache cache, int maxRunning, int stepTokens, TimeProvider clock)
     {
+        _stepTokens = stepTokens;
         _cache = cache;
         _maxRunning = maxRunning;
         _clock = clock;
@@ -102,6 +107,7 @@ internal sealed partial class Scheduler
                 Add(sequence, 1, batch, planned);
         }
 
+        _budget = planned.Count > 0 ? Math.Min(_stepTokens, batch.MaxTokens) : batch.MaxTokens;
         foreach (Sequence sequence in _running)
         {
             if (sequence.Remaining > 1)
@@ -137,7 +143,7 @@ internal sealed partial class Scheduler
 
     private void AddChunk(Sequence sequence, StepBatch batch, List<PlannedSpan> planned)
     {
-        int budget = batch.MaxTokens - batch.TokenCount;
+        int budget = _budget - batch.TokenCount;
         if (budget > 0)
             Add(sequence, Math.Min(sequence.Remaining, budget), batch, planned);
     }

@@ -51,6 +51,7 @@ internal sealed class SimulatedRun
         var options = new EngineOptions
         {
             StepTokens = random.Next(1, 100),
+            PromptStepTokens = seed % 2 == 0 ? null : 1 + (seed % 300),
             MaxRunning = random.Next(3) == 0 ? random.Next(1, 8) : null,
             MaxQueued = 4 * requests,
             Cache = new PrefixCacheOptions
