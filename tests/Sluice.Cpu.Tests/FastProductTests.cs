@@ -45,9 +45,41 @@ public sealed class FastProductTests
                 float[] found = Linear(backend, matrix, x, Rows);
                 AssertClose(expected, found, type is DType.Q2_K or DType.IQ4_XS ? 3e-3 : 3e-6, what);
                 OperationTests.AssertSame(first ??= found, found, what);
-                foreach (int rows in new[] { 1, 2, 3, 7, 11, 12, 13, 16, 17, 25, 32, 33, 48 })
+                foreach (int rows in new[] { 1, 2, 3, 4, 5, 7, 11, 12, 13, 16, 17, 25, 32, 33, 48 })
                     OperationTests.AssertSame(found[..(rows * outputs)], Linear(backend, matrix, x[..(rows * columns)], rows), $"{what}, {rows} rows");
             }
+        }
+    }
+
+    [Theory]
+    [InlineData(DType.BF16)]
+    [InlineData(DType.F8E4M3)]
+    [InlineData(DType.Q8_0)]
+    [InlineData(DType.Q5_K)]
+    [InlineData(DType.Q6_K)]
+    public void Long_rows_and_many_agree_with_the_same_rows_alone(DType type)
+    {
+        // Columns of more than one block that stays in the second level; rows that stay there, and rows that do not; tiles and what is left of them.
+        const int Outputs = 75;
+        const int Columns = 19 * 256;
+        const int Rows = 205;
+        Random random = new(20261127 + (int)type);
+        MatrixSource weights = type.IsBlocked()
+            ? RandomBlocks.Of(random, type, Outputs, Columns)
+            : new RandomMatrix(random, type, Outputs, Columns, type == DType.F8E4M3 ? 128 : 0);
+        float[] x = Rig.Normal(random, Rows * Columns);
+        double[] expected = Expected(weights, x[..(3 * Columns)], 3);
+        foreach ((KernelSet kernels, int threads) in Ways())
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+            Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, weights);
+            string what = $"{type}, {kernels.Name}";
+            float[] found = Linear(backend, matrix, x, Rows);
+            AssertClose(expected, found[..(3 * Outputs)], 3e-6, what);
+            for (int row = 0; row < Rows; row += 17)
+                OperationTests.AssertSame(found[(row * Outputs)..((row + 1) * Outputs)], Linear(backend, matrix, x[(row * Columns)..((row + 1) * Columns)], 1), $"{what}, row {row}");
+            foreach (int rows in new[] { 14, 40, 96, 99, 110 })
+                OperationTests.AssertSame(found[..(rows * Outputs)], Linear(backend, matrix, x[..(rows * Columns)], rows), $"{what}, {rows} rows");
         }
     }
 

@@ -20,7 +20,8 @@ internal sealed unsafe class AssembledKernels
     private readonly nint[] _scores = new nint[Heights];
     private readonly nint[] _combine = new nint[Heights];
     private readonly nint[] _e4m3 = new nint[Heights];
-    private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * Heights];
+    private readonly nint[] _int8 = new nint[((int)DType.Other + 1) * (Int8Tile.MostRows + 1)];
+    private readonly nint[] _int8Panels = new nint[(int)DType.Other + 1];
     private readonly nint[] _amxBFloat16 = new nint[2 * 3];
     private nint _amxOrderE4M3;
     private nint _amxConfiguration;
@@ -68,11 +69,18 @@ internal sealed unsafe class AssembledKernels
     public Tile E4M3(int rows) =>
         new(Volatile.Read(ref _e4m3[rows]) is not 0 and var known ? known : Assemble(ref _e4m3[rows], new E4M3Tile(rows)));
 
-    /// <summary>The tile of quantised weights for a number of rows from 1 to <see cref="RowPacking.TileRows"/>.</summary>
+    /// <summary>The tile of a strip of quantised weights for a number of rows from 1 to <see cref="Int8Tile.MostRows"/>.</summary>
     public Tile Int8(in QuantisedFormat format, int rows)
     {
-        ref nint address = ref _int8[((int)format.Type * Heights) + rows];
+        ref nint address = ref _int8[((int)format.Type * (Int8Tile.MostRows + 1)) + rows];
         return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new Int8Tile(format, rows)));
+    }
+
+    /// <summary>The tile of a panel of quantised weights, for any number of rows.</summary>
+    public Tile Int8Panel(in QuantisedFormat format)
+    {
+        ref nint address = ref _int8Panels[(int)format.Type];
+        return new Tile(Volatile.Read(ref address) is not 0 and var known ? known : Assemble(ref address, new Int8PanelTile(format)));
     }
 
     /// <summary>The tile of BF16 weights for AMX, for up to <see cref="RowPacking.AmxTileRows"/> rows, between the next two.</summary>

@@ -3,11 +3,11 @@ namespace Sluice.Cpu.Assembly;
 /// <summary>
 /// How rows of activations lie for tiles: [blocks of 32 columns, rows of the tile, a record]. A group of rows that share weights is cut into
 /// tiles of 12, its last stretch of less than <see cref="StretchRows"/> into tiles of nearly equal height, since a tile of one row
-/// takes as long as one of six. AMX takes 32 and what is left. Whatever the tiles, a group of n rows takes the bytes of n rows.
+/// takes as long as one of six. AMX takes 32 and what is left, INT8 a stretch. Whatever the tiles, a group of n rows takes the bytes of n rows.
 /// </summary>
 internal static class RowPacking
 {
-    /// <summary>Most rows of a tile.</summary>
+    /// <summary>Most rows of a tile that keeps sums in registers.</summary>
     public const int TileRows = 12;
 
     /// <summary>Rows of a tile for AMX; a group's last may have fewer.</summary>
@@ -72,6 +72,13 @@ internal static class RowPacking
         return at < edge
             ? (even + (at / (height + 1) * (height + 1)), height + 1)
             : (even + edge + ((at - edge) / height * height), height);
+    }
+
+    /// <summary>The same in INT8: a tile takes what a stretch has.</summary>
+    public static (int First, int Rows) Int8TileOf(int row, int rowsOfGroup)
+    {
+        int first = row / StretchRows * StretchRows;
+        return (first, Math.Min(StretchRows, rowsOfGroup - first));
     }
 
     /// <summary>The same for AMX.</summary>

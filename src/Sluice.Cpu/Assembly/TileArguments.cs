@@ -18,7 +18,7 @@ internal unsafe struct TileArguments
     /// <summary>Bytes from one row of outputs to the next.</summary>
     public nint OutputStride;
 
-    /// <summary>Whole blocks of columns; for <see cref="CombineTile"/> whole pages.</summary>
+    /// <summary>Whole blocks of columns; for <see cref="CombineTile"/> whole pages. <see cref="Int8PanelTile"/> counts it down.</summary>
     public nint Blocks;
 
     /// <summary>Pairs of columns, or of tokens, after them.</summary>
@@ -27,17 +27,26 @@ internal unsafe struct TileArguments
     /// <summary>Not zero when sums go on from the outputs there are.</summary>
     public nint Resumes;
 
-    /// <summary>Not zero when these are the last blocks: INT8 sums are then multiplied with their rows' factors.</summary>
-    public nint Finishes;
-
     /// <summary>Factors: of the 32 outputs, for E4M3; of rows, for <see cref="CombineTile"/>.</summary>
     public float* Scales;
 
     /// <summary>The tables of <see cref="Simd.E4M3Tables"/>, for E4M3.</summary>
     public void* Tables;
 
-    /// <summary>Bytes from one block of rows to the next, for AMX.</summary>
+    /// <summary>Bytes from one block of rows to the next, for AMX and for <see cref="Int8PanelTile"/>.</summary>
     public nint RowsStep;
+
+    /// <summary>Rows, for <see cref="Int8PanelTile"/>, which takes any number.</summary>
+    public nint Height;
+
+    /// <summary>Bytes from one strip of weights to the next, likewise.</summary>
+    public nint StripBytes;
+
+    /// <summary>Memory for sums, <see cref="Int8PanelTile.SumBytes"/> a row, likewise.</summary>
+    public float* Sums;
+
+    /// <summary>Where that keeps a register of its caller's.</summary>
+    public nint SavedExtra;
 
     /// <summary>Weights that will be needed next, for tiles of AMX that share theirs; for <see cref="ScoreTile"/> a page.</summary>
     public byte* Next;

@@ -13,8 +13,8 @@ internal sealed unsafe class BFloat16Product(AssembledKernels kernels) : PanelPr
     /// <summary>Columns of a panel that stay in the second level, 128 KiB, while few rows pass by.</summary>
     private const int StreamColumns = 2048;
 
-    /// <summary>Rows that stay there too.</summary>
-    private const long StreamRowBytes = 512 << 10;
+    /// <summary>Bytes of rows that stay there too.</summary>
+    public const long StreamRowBytes = 512 << 10;
 
     public override RowForm Form => RowForm.BFloat16;
 

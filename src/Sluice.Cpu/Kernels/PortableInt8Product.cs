@@ -40,7 +40,7 @@ internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : Pa
                 QuantisedStrip.ReadFactors(format, super, ofSuper, factors, factors + 16);
                 for (int row = 0; row < x.Count;)
                 {
-                    (int start, int height) = RowPacking.TileOf(row, x.Count);
+                    (int start, int height) = RowPacking.Int8TileOf(row, x.Count);
                     byte* record = x.Packed + (start * x.RowBytes) + (block * (long)(height * RowPacking.Int8RecordBytes));
                     for (; row < start + height; row++, record += RowPacking.Int8RecordBytes)
                     {

@@ -99,9 +99,12 @@ internal sealed unsafe class RowPreparation(WorkerPool pool) : ParallelWork, IDi
                 continue;
             }
 
-            (int first, int height) = _form == RowForm.BFloat16Amx
-                ? RowPacking.AmxTileOf(row, piece.RowsOfGroup)
-                : RowPacking.TileOf(row, piece.RowsOfGroup);
+            (int first, int height) = _form switch
+            {
+                RowForm.BFloat16 => RowPacking.TileOf(row, piece.RowsOfGroup),
+                RowForm.BFloat16Amx => RowPacking.AmxTileOf(row, piece.RowsOfGroup),
+                _ => RowPacking.Int8TileOf(row, piece.RowsOfGroup),
+            };
             byte* tile = _packed + ((piece.Group + first) * _rowBytes);
             if (_form is RowForm.BFloat16 or RowForm.BFloat16Amx)
             {
