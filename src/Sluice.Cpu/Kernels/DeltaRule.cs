@@ -69,6 +69,11 @@ internal static unsafe class DeltaRule<T>
             T deltaA = beta * (T.Load(v) - (decay * recalledA));
             T deltaB = beta * (T.Load(v + T.Lanes) - (decay * recalledB));
 
+            // Rows are far from each other, further than the hardware looks ahead.
+            Cache.Prefetch(v + (2 * vStride));
+            Cache.Prefetch(v + (2 * vStride) + T.Lanes);
+            Cache.Prefetch(o + (2 * oStride));
+            Cache.Prefetch(o + (2 * oStride) + T.Lanes);
             float* q = qk;
             float* k = qk + keyStride;
             float* nextKey = token + 1 < tokens ? k + (2 * keyStride) : k;
