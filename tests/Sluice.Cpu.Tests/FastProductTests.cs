@@ -242,6 +242,16 @@ public sealed class FastProductTests
         }
     }
 
+    [Fact]
+    public void Tiles_in_int8_are_stretches_and_what_is_left()
+    {
+        for (int row = 0; row < 250; row++)
+        {
+            int first = row / RowPacking.StretchRows * RowPacking.StretchRows;
+            Assert.Equal((first, first == 0 || first == RowPacking.StretchRows ? RowPacking.StretchRows : 250 - first), RowPacking.Int8TileOf(row, 250));
+        }
+    }
+
     /// <summary>One product with each type, for comparison between processes.</summary>
     internal static float[] OfAllTypes(CpuBackend backend)
     {

@@ -14,14 +14,17 @@ internal sealed unsafe class BFloat16Product(AssembledKernels kernels) : PanelPr
     private const int StreamColumns = 2048;
 
     /// <summary>Bytes of rows that stay there too.</summary>
-    public const long StreamRowBytes = 512 << 10;
+    private const long StreamRowBytes = 512 << 10;
+
+    /// <summary>Whether rows are so few that panels are best read front to back, each for all of them.</summary>
+    public static bool Streams(in RowGroup x) => x.Count <= RowPacking.TileRows || x.Count * x.RowBytes <= StreamRowBytes;
 
     public override RowForm Form => RowForm.BFloat16;
 
     public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
     {
         Debug.Assert(x.RowBytes >= 2L * w.Columns && firstPanel + panels <= w.Panels, "rows as wide as the matrix, panels within it");
-        if (x.Count * x.RowBytes <= StreamRowBytes)
+        if (Streams(x))
         {
             Stream(w, firstPanel, panels, x, y, stride);
             return;

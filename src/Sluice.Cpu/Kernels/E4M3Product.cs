@@ -18,7 +18,7 @@ internal sealed unsafe class E4M3Product(AssembledKernels kernels) : PanelProduc
         for (int stretch = 0; stretch < x.Count; stretch += 5 * RowPacking.StretchRows)
         {
             int rows = Math.Min(5 * RowPacking.StretchRows, x.Count - stretch);
-            if (x.Count * x.RowBytes > BFloat16Product.StreamRowBytes)
+            if (!BFloat16Product.Streams(x))
             {
                 for (int column = 0; column < w.Columns; column += w.ScaleBlock)
                 {
@@ -29,7 +29,7 @@ internal sealed unsafe class E4M3Product(AssembledKernels kernels) : PanelProduc
                 continue;
             }
 
-            // Few rows stay in the second level while panels are read front to back, as memory likes it.
+            // Few rows: panels front to back, as memory likes it.
             for (int panel = 0; panel < panels; panel++)
             {
                 for (int column = 0; column < w.Columns; column += w.ScaleBlock)
