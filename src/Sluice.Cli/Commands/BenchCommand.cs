@@ -26,7 +26,7 @@ internal static class BenchCommand
         Option<int> context = CommonOptions.AtLeast(new("--context") { HelpName = "N", DefaultValueFactory = _ => 128, Description = "Tokens before the first decoded one. Default: 128." }, 0);
         Option<int[]> batch = new("--batch") { HelpName = "N", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1], Description = "Sequences decoded at a time. Default: 1." };
         Option<int> repeats = CommonOptions.AtLeast(new("--repeats") { HelpName = "N", DefaultValueFactory = _ => 5, Description = "Counted repetitions: the median is reported and the best, which is what fractions of the machine's own best moments are of. Default: 5." }, 1);
-        Option<int?> chunk = new("--chunk") { HelpName = "N", Description = "Most prompt tokens a step. Default: as many as the engine takes of prompts alone, 512 to 2048 by the model's experts." };
+        Option<int> chunk = CommonOptions.AtLeast(new("--chunk") { HelpName = "N", Description = "Most prompt tokens a step. Default: as many as the engine takes of prompts alone, 512 to 2048 by the model's experts." }, 1);
         Option<string?> load = new("--load") { HelpName = "DIR", Description = "Measure loading this checkpoint instead, one worker against the default; a DIR that does not exist is filled with a synthetic checkpoint." };
         Option<long> loadBytes = CommonOptions.Size("--load-bytes", "Size of the synthetic checkpoint of --load. Default: 4GiB.");
         ComputeFlags compute = new();
@@ -42,8 +42,6 @@ internal static class BenchCommand
                 result.AddError("--weights is for --dummy-weights");
             if (result.GetValue(dummy) != (result.GetResult(config) is not null))
                 result.AddError("--config and --dummy-weights go together");
-            if (result.GetValue(chunk) < 1)
-                result.AddError("--chunk must be at least 1");
             if ((result.GetValue(prompts) ?? []).Concat(result.GetValue(batch) ?? []).Any(number => number < 1))
                 result.AddError("--prompt-tokens and --batch must be at least 1");
         });
@@ -58,7 +56,7 @@ internal static class BenchCommand
             {
                 Plan plan = new(
                     parsed.GetValue(prompts)!, parsed.GetValue(batch)!, parsed.GetValue(context), parsed.GetValue(decode), parsed.GetValue(repeats),
-                    parsed.GetValue(chunk) ?? StepSize.Alone(store.Config), compute.Read(parsed), parsed.GetValue(profile), parsed.GetValue(workers));
+                    parsed.GetValue(chunk) is > 0 and var given ? given : StepSize.Alone(store.Config), compute.Read(parsed), parsed.GetValue(profile), parsed.GetValue(workers));
                 return Task.FromResult(Run(store, plan, cancellation));
             }
         });

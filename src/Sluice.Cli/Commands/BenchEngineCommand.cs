@@ -15,8 +15,6 @@ namespace Sluice.Cli.Commands;
 /// <summary><c>sluice bench-engine</c>: what the prefix cache saves and costs, and how throughput grows with concurrency, as ratios.</summary>
 internal static class BenchEngineCommand
 {
-    private const int StepTokens = 512;
-
     public static Command Create()
     {
         Option<string?> model = CommonOptions.Model();
@@ -48,7 +46,7 @@ internal static class BenchEngineCommand
             PackedWeightsDisplay.Finish(backend, cancellation);
             Console.WriteLine($"{backend.Name}, {ByteSize.Format(loaded.Caches.Superblocks * loaded.Caches.Geometry.SuperblockBytes)} for KV and states");
             (backend as CudaBackend)?.TimeSteps();
-            EngineBench bench = new(loaded, StepTokens, cancellation);
+            EngineBench bench = new(loaded, StepSize.Shared, cancellation);
             string[] wanted = parsed.GetValue(what)!;
             if (wanted.Contains("turns", StringComparer.Ordinal))
                 Print(await bench.TurnsAsync(parsed.GetValue(history), parsed.GetValue(turn), parsed.GetValue(others), parsed.GetValue(repeats)));
@@ -72,7 +70,7 @@ internal static class BenchEngineCommand
             backend,
             new ModelOptions
             {
-                MaxStepTokens = StepTokens,
+                MaxStepTokens = StepSize.Shared,
                 MaxLogitRows = 64,
                 CacheBytes = CacheBudget.Choose(backend.GeometryOf(CacheShape.Of(store.Config)), memory, free),
             },

@@ -75,16 +75,15 @@ internal static class RowPacking
     }
 
     /// <summary>The same in INT8: a tile takes what a stretch has.</summary>
-    public static (int First, int Rows) Int8TileOf(int row, int rowsOfGroup)
-    {
-        int first = row / StretchRows * StretchRows;
-        return (first, Math.Min(StretchRows, rowsOfGroup - first));
-    }
+    public static (int First, int Rows) Int8TileOf(int row, int rowsOfGroup) => FullTileOf(row, rowsOfGroup, StretchRows);
 
     /// <summary>The same for AMX.</summary>
-    public static (int First, int Rows) AmxTileOf(int row, int rowsOfGroup)
+    public static (int First, int Rows) AmxTileOf(int row, int rowsOfGroup) => FullTileOf(row, rowsOfGroup, AmxTileRows);
+
+    /// <summary>Tiles are full but for the last.</summary>
+    private static (int First, int Rows) FullTileOf(int row, int rowsOfGroup, int tileRows)
     {
-        int first = row / AmxTileRows * AmxTileRows;
-        return (first, Math.Min(AmxTileRows, rowsOfGroup - first));
+        int first = row / tileRows * tileRows;
+        return (first, Math.Min(tileRows, rowsOfGroup - first));
     }
 }
