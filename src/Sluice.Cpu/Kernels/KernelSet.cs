@@ -139,7 +139,7 @@ internal sealed unsafe class KernelSet<T, TWide> : KernelSet
             QuantisedFormat format = QuantisedFormat.Of(type);
             _quantised[(int)type] = features.HasFlag(CpuFeatures.Avx512Vnni)
                 ? new Int8Product(assembled!, format)
-                : new PortableInt8Product<T>(format);
+                : PortableInt8Product.Of(format, T.Lanes);
         }
 
         Name = name

@@ -1,203 +1,219 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
+using Sluice.Core;
 using Sluice.Cpu.Assembly;
 using Sluice.Cpu.Simd;
 using Sluice.Cpu.Weights;
 
 namespace Sluice.Cpu.Kernels;
 
-/// <summary>
-/// Quantised weights times rows in INT8, with what .NET exposes: AVX-VNNI, AVX2, SSE, Arm's dot product. A block of a strip is unpacked to
-/// bytes once for all rows. The arithmetic is the assembled tile's, to the bit.
-/// </summary>
-internal sealed unsafe class PortableInt8Product<T>(QuantisedFormat format) : PanelProduct
-    where T : unmanaged, ISimd<T>
+/// <summary>Quantised weights times rows in INT8, with what .NET exposes.</summary>
+internal static class PortableInt8Product
 {
+    /// <summary>The fastest for a type of weights, in registers of at most <paramref name="lanes"/> lanes.</summary>
+    public static PanelProduct Of(QuantisedFormat format, int lanes)
+    {
+        if (lanes < V256.Lanes || !Avx2.IsSupported)
+            return Dp.IsSupported ? Of<I128, V128, ArmDot>(format) : Of<I128, V128, WordDot<I128, V128>>(format);
+        if (AvxVnni.IsSupported)
+            return Of<I256, V256, VnniDot>(format);
+        return format.Type == DType.Q8_0 ? Of<I256, V256, WordDot<I256, V256>>(format) : Of<I256, V256, ByteDot>(format);
+    }
+
+    private static PanelProduct Of<TInt, TFloat, TDot>(QuantisedFormat format)
+        where TInt : unmanaged, IIntegers<TInt, TFloat>
+        where TFloat : unmanaged, ISimd<TFloat>
+        where TDot : struct, IInt8Dot<TInt> => format.Type switch
+        {
+            DType.Q8_0 => new PortableInt8Product<TInt, TFloat, TDot, ByteElements<TInt, TFloat>>(format),
+            DType.Q5_K => new PortableInt8Product<TInt, TFloat, TDot, FiveBitElements<TInt, TFloat>>(format),
+            DType.Q6_K => new PortableInt8Product<TInt, TFloat, TDot, SixBitElements<TInt, TFloat>>(format),
+            _ => new PortableInt8Product<TInt, TFloat, TDot, NibbleElements<TInt, TFloat>>(format),
+        };
+}
+
+/// <summary>
+/// The same for one way of multiplying bytes and one of storing them. A block of a panel (32 columns of two strips) is unpacked into the first level once, then all rows pass by, with
+/// sums there too, as in <see cref="Int8PanelTile"/>, whose arithmetic this is, to the bit.
+/// </summary>
+internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(QuantisedFormat format) : PanelProduct
+    where TInt : unmanaged, IIntegers<TInt, TFloat>
+    where TFloat : unmanaged, ISimd<TFloat>
+    where TDot : struct, IInt8Dot<TInt>
+    where TElements : struct, IInt8Elements<TInt>
+{
+    private const int Strips = 2;
+    private const int Record = RowPacking.Int8RecordBytes;
+    private const int SumStride = PanelMatrix.PanelOutputs;
+
+    // Parts of a block with factors of their own.
+    private readonly int _parts = format.Factors == FactorKind.ByHalves ? 2 : 1;
+
+    // Where records have what sums begin from: without the offset where weights have lost it.
+    private readonly int _initialAt = TDot.IsSigned && format.Offset == 128 ? RowPacking.Int8MagicAt : RowPacking.Int8InitialAt;
+
     public override RowForm Form => format.Form;
 
+    [SkipLocalsInit]
     public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
     {
-        byte* elements = stackalloc byte[512];
-        float* factors = stackalloc float[48];
-        int* offsets = stackalloc int[QuantisedFormat.Blocks * QuantisedFormat.StripOutputs];
-        int* products = stackalloc int[32];
-        int blocks = QuantisedFormat.SuperBlocksOf(w.Columns) * QuantisedFormat.Blocks;
-        for (int strip = 0; strip < 2 * panels; strip++)
+        byte* memory = stackalloc byte[Workspace.Bytes + 63];
+        Workspace work = new((byte*)((nint)(memory + 63) & -64));
+        nint stripBytes = (nint)PanelMatrix.BytesOfStrip(w.Type, w.Columns);
+        int superBlocks = QuantisedFormat.SuperBlocksOf(w.Columns);
+        for (int first = 0; first < x.Count; first += RowPacking.StretchRows)
         {
-            byte* super = w.Data + (((2 * firstPanel) + strip) * PanelMatrix.BytesOfStrip(w.Type, w.Columns));
-            float* to = y + (strip * QuantisedFormat.StripOutputs);
-            for (int row = 0; row < x.Count; row++)
-                new Span<float>(to + (row * stride), QuantisedFormat.StripOutputs).Clear();
-            for (int block = 0; block < blocks; block++)
+            (int _, int height) = RowPacking.Int8TileOf(first, x.Count);
+            byte* records = x.Packed + (first * x.RowBytes);
+            for (int panel = 0; panel < panels; panel++)
             {
-                int ofSuper = block % QuantisedFormat.Blocks;
-                bool subtracts = ofSuper == 0 && format.Factors == FactorKind.WithOffset;
-                if (subtracts)
-                    QuantisedStrip.ReadOffsets(super, factors + 32, offsets);
-                QuantisedStrip.Unpack(format, super, ofSuper, elements);
-                QuantisedStrip.ReadFactors(format, super, ofSuper, factors, factors + 16);
-                for (int row = 0; row < x.Count;)
+                byte* weights = w.Data + (Strips * (firstPanel + panel) * stripBytes);
+                new Span<float>(work.Sums, height * SumStride).Clear();
+                if (height == 1)
+                    MultiplyRow(weights, stripBytes, superBlocks, records, work);
+                else
+                    MultiplyRows(weights, stripBytes, superBlocks, records, height, work);
+                byte* lastBlock = records + (((QuantisedFormat.Blocks * superBlocks) - 1) * height * Record);
+                Scale(work.Sums, lastBlock, height, y + (first * stride) + (panel * PanelMatrix.PanelOutputs), stride);
+            }
+        }
+    }
+
+    /// <summary>One row times a panel, strip by strip, front to back.</summary>
+    [MethodImpl(Jit.Kernel)]
+    private void MultiplyRow(byte* weights, nint stripBytes, int superBlocks, byte* records, in Workspace work)
+    {
+        float* sums = work.Sums;
+        for (int strip = 0; strip < Strips; strip++, sums += QuantisedFormat.StripOutputs)
+        {
+            byte* super = weights + (strip * stripBytes);
+            byte* row = records;
+            for (int i = 0; i < superBlocks; i++, super += format.SuperBytes, row += QuantisedFormat.Blocks * Record)
+            {
+                if (TDot.IsInWords)
+                    Int8Block<TInt, TFloat, TDot, TElements>.WidenRows(row, QuantisedFormat.Blocks, work.WideRows);
+                if (format.Factors == FactorKind.WithOffset)
+                    Int8Block<TInt, TFloat, TDot, TElements>.SubtractOffsets(super, row, 1, sums, SumStride);
+                Int8Block<TInt, TFloat, TDot, TElements>.ReadFactors(format.Factors, super, work.Factors(0));
+                Int8Tiles<TInt, TFloat, TDot, TElements>.Row(format, super, work.Factors(0), work.WideRows, row, _initialAt, sums);
+            }
+        }
+    }
+
+    [MethodImpl(Jit.Kernel)]
+    private void MultiplyRows(byte* weights, nint stripBytes, int superBlocks, byte* records, int height, in Workspace work)
+    {
+        for (int i = 0; i < superBlocks; i++, weights += format.SuperBytes)
+        {
+            for (int strip = 0; strip < Strips; strip++)
+            {
+                byte* super = weights + (strip * stripBytes);
+                Int8Block<TInt, TFloat, TDot, TElements>.ReadFactors(format.Factors, super, work.Factors(strip));
+                if (format.Factors == FactorKind.WithOffset)
+                    Int8Block<TInt, TFloat, TDot, TElements>.SubtractOffsets(super, records, height, work.Sums + (strip * QuantisedFormat.StripOutputs), SumStride);
+            }
+
+            byte* lows = weights + format.FactorBytes;
+            byte* highs = lows + (QuantisedFormat.Blocks * format.LowBytes);
+            for (int block = 0; block < QuantisedFormat.Blocks; block++, lows += format.LowBytes, highs += format.HighBytes, records += height * Record)
+            {
+                byte* columns = records;
+                if (TDot.IsInWords)
                 {
-                    (int start, int height) = RowPacking.Int8TileOf(row, x.Count);
-                    byte* record = x.Packed + (start * x.RowBytes) + (block * (long)(height * RowPacking.Int8RecordBytes));
-                    for (; row < start + height; row++, record += RowPacking.Int8RecordBytes)
-                    {
-                        if (subtracts)
-                            SubtractOffsets(offsets, factors + 32, record, height * RowPacking.Int8RecordBytes, products, to + (row * stride));
-                        AddBlock(elements, factors, record, products, to + (row * stride));
-                        if (block == blocks - 1)
-                            Scale((float*)(record + RowPacking.Int8SharedAt), to + (row * stride));
-                    }
+                    columns = work.WideRows;
+                    Int8Block<TInt, TFloat, TDot, TElements>.WidenRows(records, height, columns);
                 }
 
-                if (ofSuper == QuantisedFormat.Blocks - 1)
-                    super += format.SuperBytes;
+                for (int strip = 0; strip < Strips; strip++)
+                {
+                    Prefetch(weights + (strip * stripBytes), Strips * stripBytes, block, height);
+                    Int8Block<TInt, TFloat, TDot, TElements>.Unpack(lows + (strip * stripBytes), highs + (strip * stripBytes), work.Weights);
+                    float* factors = work.Factors(strip) + (2 * QuantisedFormat.StripOutputs * block);
+                    AddRows(work.Weights, factors, columns, records, height, work.Sums + (strip * QuantisedFormat.StripOutputs));
+                }
             }
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void AddBlock(byte* elements, float* factors, byte* record, int* products, float* y)
-    {
-        int* initial = (int*)(record + RowPacking.Int8InitialAt);
-        bool byHalves = format.Factors == FactorKind.ByHalves;
-        Dot(elements, record, 0, byHalves ? 4 : 8, initial[0], products);
-        if (byHalves)
-            Dot(elements, record, 4, 8, initial[1], products + 16);
-        T magic = T.BroadcastAt((float*)(record + RowPacking.Int8MagicAt));
-        for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
-        {
-            T total = T.MultiplyAdd(T.Load((float*)products + i) - magic, T.Load(factors + i), T.Load(y + i));
-            if (byHalves)
-                total = T.MultiplyAdd(T.Load((float*)products + 16 + i) - magic, T.Load(factors + 16 + i), total);
-            T.Store(total, y + i);
-        }
-    }
-
-    /// <summary>What a superblock subtracts from a row's sums.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SubtractOffsets(int* offsets, float* factor, byte* record, nint recordStride, int* products, float* y)
-    {
-        for (int i = 0; i < QuantisedFormat.StripOutputs; i += 4)
-        {
-            var sum = Vector128<int>.Zero;
-            for (int block = 0; block < QuantisedFormat.Blocks; block++)
-            {
-                short ofBlock = ((short*)(record + (block / 2 * 2 * recordStride) + RowPacking.Int8SharedAt))[block % 2];
-                sum += Vector128.Load(offsets + (16 * block) + i) * ofBlock;
-            }
-
-            sum.Store(products + i);
-        }
-
-        T unit = T.Broadcast(1f / (1 << RowPacking.Int8SumBits));
-        for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
-            T.Store(T.MultiplyAdd(T.Zero - T.LoadIntegers(products + i), T.Load(factor + i) * unit, T.Load(y + i)), y + i);
-    }
-
-    private static void Scale(float* factor, float* y)
-    {
-        for (int i = 0; i < QuantisedFormat.StripOutputs; i += T.Lanes)
-            T.Store(T.Load(y + i) * T.BroadcastAt(factor), y + i);
-    }
-
-    /// <summary>The products of 16 outputs with some quads of columns of a row.</summary>
+    /// <summary>All rows times a block of a strip: fours where there are registers for that, twos, and one.</summary>
     [MethodImpl(Jit.Kernel)]
-    private static void Dot(byte* elements, byte* row, int firstQuad, int endQuad, int initial, int* products)
+    private void AddRows(byte* weights, float* factors, byte* columns, byte* records, int height, float* sums)
     {
-        if (Avx2.IsSupported)
+        int pairs = Int8Tiles<TInt, TFloat, TDot, TElements>.Pairs / _parts;
+        int row = Int8Tiles<TInt, TFloat, TDot, TElements>.RowBytes;
+        int fours = Int8Tiles<TInt, TFloat, TDot, TElements>.TakesFour ? height / 4 * 4 : 0;
+        int even = height / 2 * 2;
+        for (int part = 0; part < _parts; part++)
         {
-            Vector256<int> low = Vector256.Create(initial), high = low;
-            for (int quad = firstQuad; quad < endQuad; quad++)
+            int initialAt = _initialAt + (4 * part);
+            if (fours > 0)
+                Int8Tiles<TInt, TFloat, TDot, TElements>.Fours(weights, factors, pairs, columns, records, initialAt, fours, sums);
+            if (even > fours)
             {
-                var x = Vector256.Create(((int*)row)[quad]);
-                low = Add(low, Vector256.Load(elements + (64 * quad)), x);
-                high = Add(high, Vector256.Load(elements + (64 * quad) + 32), x);
+                Int8Tiles<TInt, TFloat, TDot, TElements>.Twos(
+                    weights, factors, pairs, columns + (fours * row), records + (fours * Record), initialAt, even - fours, sums + (fours * SumStride));
             }
 
-            low.Store(products);
-            high.Store(products + 8);
-            return;
-        }
+            if (height > even)
+            {
+                Int8Tiles<TInt, TFloat, TDot, TElements>.One(
+                    weights, factors, pairs, columns + (even * row), records + (even * Record), initialAt, sums + (even * SumStride));
+            }
 
-        if (Dp.IsSupported)
-        {
-            DotByFours(elements, row, firstQuad, endQuad, initial, products);
-            return;
+            weights += pairs * 2 * QuantisedFormat.QuadBytes;
+            factors += QuantisedFormat.StripOutputs;
+            columns += QuantisedFormat.BlockColumns / 2;
         }
+    }
 
-        for (int part = 0; part < 4; part++)
+    /// <summary>Sums times their rows' factors, which are in the last records of all, become the outputs.</summary>
+    [MethodImpl(Jit.Kernel)]
+    private static void Scale(float* sums, byte* records, int height, float* y, nint stride)
+    {
+        for (int row = 0; row < height; row++, records += Record, sums += SumStride, y += stride)
         {
-            var sum = Vector128.Create(initial);
-            for (int quad = firstQuad; quad < endQuad; quad++)
-                sum = Add(sum, Vector128.Load(elements + (64 * quad) + (16 * part)), Vector128.Create(((int*)row)[quad]));
-            sum.Store(products + (4 * part));
+            TFloat factor = TFloat.BroadcastAt((float*)(records + RowPacking.Int8SharedAt));
+            for (int output = 0; output < PanelMatrix.PanelOutputs; output += TFloat.Lanes)
+                TFloat.Store(TFloat.Load(sums + output) * factor, y + output);
         }
     }
 
     /// <summary>
-    /// The same by Arm's dot product, four quads at a time, which one register of the row holds. It takes signed weights alone: w = (w - 128) + 128, of which the latter
-    /// is one number for all outputs.
+    /// Fetches a block's share of what comes next in a strip, from the second level or, where this is the first panel, from memory; and of the next panel, so that memory is never idle
+    /// while rows pass by.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void DotByFours(byte* elements, byte* row, int firstQuad, int endQuad, int initial, int* products)
+    private void Prefetch(byte* super, nint panelBytes, int block, int height)
     {
-        Vector128<int> offset = Vector128<int>.Zero;
-        for (int quad = firstQuad; quad < endQuad; quad += 4)
-            offset = Dp.DotProduct(offset, Vector128.Create((sbyte)64), Vector128.Load((sbyte*)row + (4 * quad)));
-        var start = Vector128.Create(initial + (2 * Vector128.Sum(offset)));
-        for (int part = 0; part < 4; part++)
+        const int Ahead = 4096;
+        const int Many = 4;
+        int share = format.SuperBytes / QuantisedFormat.Blocks;
+        byte* from = super + (block * share);
+        for (int at = 0; at < share; at += 64)
         {
-            Vector128<int> sum = start;
-            for (int quad = firstQuad; quad < endQuad; quad += 4)
-            {
-                Vector128<sbyte> x = Vector128.Load((sbyte*)row + (4 * quad));
-                byte* weights = elements + (64 * quad) + (16 * part);
-                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights), x, 0);
-                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights + 64), x, 1);
-                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights + 128), x, 2);
-                sum = Dp.DotProductBySelectedQuadruplet(sum, Signed(weights + 192), x, 3);
-            }
-
-            sum.Store(products + (4 * part));
+            Cache.Prefetch(from + Ahead + at);
+            if (height > Many)
+                Cache.PrefetchToSecondLevel(from + panelBytes + at);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<sbyte> Signed(byte* weights) => (Vector128.Load(weights) ^ Vector128.Create((byte)0x80)).AsSByte();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<int> Add(Vector256<int> sum, Vector256<byte> weights, Vector256<int> x)
+    /// <summary>Memory in the first level.</summary>
+    private readonly struct Workspace(byte* memory)
     {
-        if (AvxVnni.IsSupported)
-            return AvxVnni.MultiplyWideningAndAdd(sum, weights, x.AsSByte());
+        public const int Bytes = SumBytes + WideBytes + WeightBytes + (Strips * FactorBytes);
 
-        // In 16 bits, even columns apart from odd ones: adding products of bytes to 16-bit sums would saturate.
-        Vector256<short> words = x.AsInt16();
-        Vector256<int> even = Avx2.MultiplyAddAdjacent((weights.AsUInt16() & Vector256.Create((ushort)0xFF)).AsInt16(), (words << 8) >> 8);
-        Vector256<int> odd = Avx2.MultiplyAddAdjacent((weights.AsUInt16() >>> 8).AsInt16(), words >> 8);
-        return sum + even + odd;
-    }
+        private const int SumBytes = RowPacking.StretchRows * SumStride * sizeof(float);
+        private const int WideBytes = RowPacking.StretchRows * 2 * QuantisedFormat.BlockColumns;
+        private const int WeightBytes = 2 * QuantisedFormat.StripOutputs * QuantisedFormat.BlockColumns;
+        private const int FactorBytes = QuantisedFormat.Blocks * 2 * QuantisedFormat.StripOutputs * sizeof(float);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<int> Add(Vector128<int> sum, Vector128<byte> weights, Vector128<int> x)
-    {
-        Vector128<short> words = x.AsInt16();
-        Vector128<short> low = (weights.AsUInt16() & Vector128.Create((ushort)0xFF)).AsInt16();
-        Vector128<short> high = (weights.AsUInt16() >>> 8).AsInt16();
-        if (Sse2.IsSupported)
-            return sum + Sse2.MultiplyAddAdjacent(low, (words << 8) >> 8) + Sse2.MultiplyAddAdjacent(high, words >> 8);
+        public float* Sums => (float*)memory;
 
-        // Sums of neighbouring pairs, two 32-bit products each, whatever the machine.
-        Vector128<int> first = Products(low, (words << 8) >> 8);
-        return sum + first + Products(high, words >> 8);
-    }
+        public byte* WideRows => memory + SumBytes;
 
-    private static Vector128<int> Products(Vector128<short> a, Vector128<short> b)
-    {
-        Vector128<int> even = ((a.AsInt32() << 16) >> 16) * ((b.AsInt32() << 16) >> 16);
-        return even + ((a.AsInt32() >> 16) * (b.AsInt32() >> 16));
+        public byte* Weights => WideRows + WideBytes;
+
+        public float* Factors(int strip) => (float*)(Weights + WeightBytes + (strip * FactorBytes));
     }
 }

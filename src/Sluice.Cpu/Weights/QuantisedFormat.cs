@@ -23,6 +23,9 @@ internal readonly record struct QuantisedFormat
     /// <summary>Columns of a block.</summary>
     public const int BlockColumns = 32;
 
+    /// <summary>Bytes of a quad of columns of all outputs, unpacked.</summary>
+    public const int QuadBytes = 4 * StripOutputs;
+
     /// <summary>Blocks of a superblock.</summary>
     public const int Blocks = SuperColumns / BlockColumns;
 
