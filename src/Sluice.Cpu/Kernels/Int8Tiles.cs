@@ -10,8 +10,8 @@ namespace Sluice.Cpu.Kernels;
 /// So a row's bits do not depend on which rows are beside it. Written out because partial sums must be locals to live in registers, and with constants in locals because the
 /// compiler has a budget for what it inlines in one method.
 /// <para>
-/// Common parameters: <c>weights</c>, see <see cref="Int8Block{TInt, TFloat, TDot, TElements}"/>; <c>factors</c> of 16 outputs; <c>x</c>, the rows' columns, in their <c>records</c> or widened;
-/// <c>initialAt</c>, where a record has what products begin from; <c>pairs</c> of steps; <c>sums</c>, <see cref="SumStride"/> floats from row to row.
+/// Common parameters: <c>weights</c>, see <see cref="Int8Block{TInt, TFloat, TDot, TElements}"/>; <c>factors</c> of 16 outputs; <c>x</c>, the rows' columns, in their <c>records</c> or
+/// widened; <c>initialAt</c>, where a record has what products begin from; <c>pairs</c> of steps; <c>sums</c>, <see cref="SumStride"/> floats from row to row.
 /// </para>
 /// </summary>
 internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
@@ -23,10 +23,10 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
     /// <summary>Floats from a row's sums to the next row's.</summary>
     public const int SumStride = PanelMatrix.PanelOutputs;
 
-    private const int Record = RowPacking.Int8RecordBytes;
-
     // Bytes between what a row alone reads and what it fetches.
     private const int Ahead = 4096;
+
+    private const int Record = RowPacking.Int8RecordBytes;
 
     // From a step's weights to the next step's.
     private const int Step = QuantisedFormat.QuadBytes;
@@ -36,9 +36,6 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
 
     /// <summary>Bytes from a row's columns to the next row's.</summary>
     public static int RowBytes => TDot.IsInWords ? 2 * QuantisedFormat.BlockColumns : Record;
-
-    /// <summary>Whether <see cref="Fours"/> serves: partial sums of a block need no widening on the way, for which it has no registers.</summary>
-    public static bool TakesFour => TDot.PairsOf(TElements.Largest) >= Pairs;
 
     /// <summary>A multiple of four rows.</summary>
     [MethodImpl(Jit.Kernel)]
@@ -55,23 +52,15 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
                 TInt a0 = default, a1 = default, b0 = default, b1 = default, c0 = default, c1 = default, d0 = default, d1 = default;
                 byte* w = weights + at;
                 byte* columns = x;
-                byte* others = x + second;
                 for (int pair = pairs; pair > 0; pair--)
                 {
-                    TInt w0 = TInt.Load(w), w1 = TInt.Load(w + upper);
-                    Add(w0, w1, columns, ref a0, ref a1);
-                    Add(w0, w1, columns + row, ref b0, ref b1);
-                    Add(w0, w1, columns + (2 * row), ref c0, ref c1);
-                    Add(w0, w1, columns + (3 * row), ref d0, ref d1);
-                    w0 = TInt.Load(w + Step);
-                    w1 = TInt.Load(w + Step + upper);
-                    Add(w0, w1, others, ref a0, ref a1);
-                    Add(w0, w1, others + row, ref b0, ref b1);
-                    Add(w0, w1, others + (2 * row), ref c0, ref c1);
-                    Add(w0, w1, others + (3 * row), ref d0, ref d1);
+                    TInt w0 = TInt.Load(w), w1 = TInt.Load(w + upper), v0 = TInt.Load(w + Step), v1 = TInt.Load(w + Step + upper);
+                    Add(w0, w1, v0, v1, columns, second, ref a0, ref a1);
+                    Add(w0, w1, v0, v1, columns + row, second, ref b0, ref b1);
+                    Add(w0, w1, v0, v1, columns + (2 * row), second, ref c0, ref c1);
+                    Add(w0, w1, v0, v1, columns + (3 * row), second, ref d0, ref d1);
                     w += 2 * Step;
                     columns += next;
-                    others += next;
                 }
 
                 float* factor = (float*)((byte*)factors + at);
@@ -84,82 +73,29 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
         }
     }
 
-    /// <summary>A multiple of two rows.</summary>
+    /// <summary>Any number of rows, one by one.</summary>
     [MethodImpl(Jit.Kernel)]
-    public static void Twos(byte* weights, float* factors, int pairs, byte* x, byte* records, int initialAt, int rows, float* sums)
+    public static void Ones(byte* weights, float* factors, int pairs, byte* x, byte* records, int initialAt, int rows, float* sums)
     {
         bool isInWords = TDot.IsInWords;
         nint second = isInWords ? QuantisedFormat.BlockColumns : 4, next = isInWords ? 4 : 8, row = isInWords ? 2 * QuantisedFormat.BlockColumns : Record;
         nint upper = TInt.Bytes;
-        int wide = Math.Min(pairs, TDot.PairsOf(TElements.Largest));
-        for (; rows > 0; rows -= 2, x += 2 * row, records += 2 * Record, sums += 2 * SumStride)
+        for (; rows > 0; rows--, x += row, records += Record, sums += SumStride)
         {
             for (nint at = 0; at < Step; at += 2 * upper)
             {
-                TInt sumA0 = default, sumA1 = default, sumB0 = default, sumB1 = default;
+                TInt a0 = default, a1 = default;
                 byte* w = weights + at;
                 byte* columns = x;
-                byte* others = x + second;
-                for (int left = pairs; left > 0; left -= wide)
+                for (int pair = pairs; pair > 0; pair--)
                 {
-                    TInt a0 = default, a1 = default, b0 = default, b1 = default;
-                    for (int pair = wide; pair > 0; pair--)
-                    {
-                        TInt w0 = TInt.Load(w), w1 = TInt.Load(w + upper);
-                        Add(w0, w1, columns, ref a0, ref a1);
-                        Add(w0, w1, columns + row, ref b0, ref b1);
-                        w0 = TInt.Load(w + Step);
-                        w1 = TInt.Load(w + Step + upper);
-                        Add(w0, w1, others, ref a0, ref a1);
-                        Add(w0, w1, others + row, ref b0, ref b1);
-                        w += 2 * Step;
-                        columns += next;
-                        others += next;
-                    }
-
-                    sumA0 += TDot.Widen(a0);
-                    sumA1 += TDot.Widen(a1);
-                    sumB0 += TDot.Widen(b0);
-                    sumB1 += TDot.Widen(b1);
-                }
-
-                float* factor = (float*)((byte*)factors + at);
-                float* to = (float*)((byte*)sums + at);
-                FinishWide(sumA0, sumA1, factor, records, initialAt, to);
-                FinishWide(sumB0, sumB1, factor, records + Record, initialAt, to + SumStride);
-            }
-        }
-    }
-
-    /// <summary>One row.</summary>
-    [MethodImpl(Jit.Kernel)]
-    public static void One(byte* weights, float* factors, int pairs, byte* x, byte* record, int initialAt, float* sums)
-    {
-        bool isInWords = TDot.IsInWords;
-        nint second = isInWords ? QuantisedFormat.BlockColumns : 4, next = isInWords ? 4 : 8;
-        nint upper = TInt.Bytes;
-        int wide = Math.Min(pairs, TDot.PairsOf(TElements.Largest));
-        for (nint at = 0; at < Step; at += 2 * upper)
-        {
-            TInt sum0 = default, sum1 = default;
-            byte* w = weights + at;
-            byte* columns = x;
-            for (int left = pairs; left > 0; left -= wide)
-            {
-                TInt a0 = default, a1 = default;
-                for (int pair = wide; pair > 0; pair--)
-                {
-                    Add(TInt.Load(w), TInt.Load(w + upper), columns, ref a0, ref a1);
-                    Add(TInt.Load(w + Step), TInt.Load(w + Step + upper), columns + second, ref a0, ref a1);
+                    Add(TInt.Load(w), TInt.Load(w + upper), TInt.Load(w + Step), TInt.Load(w + Step + upper), columns, second, ref a0, ref a1);
                     w += 2 * Step;
                     columns += next;
                 }
 
-                sum0 += TDot.Widen(a0);
-                sum1 += TDot.Widen(a1);
+                Finish(a0, a1, (float*)((byte*)factors + at), records, initialAt, (float*)((byte*)sums + at));
             }
-
-            FinishWide(sum0, sum1, (float*)((byte*)factors + at), record, initialAt, (float*)((byte*)sums + at));
         }
     }
 
@@ -168,7 +104,7 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
     /// <paramref name="columns"/> those of all blocks if they are widened.
     /// </summary>
     [MethodImpl(Jit.Kernel)]
-    public static void Row(in QuantisedFormat format, byte* super, float* factors, byte* columns, byte* records, int initialAt, float* sums)
+    public static void Alone(in QuantisedFormat format, byte* super, float* factors, byte* columns, byte* records, int initialAt, float* sums)
     {
         nint bytes = TInt.Bytes, lowBytes = format.LowBytes, highBytes = format.HighBytes;
         nint share = format.SuperBytes / QuantisedFormat.Blocks;
@@ -186,18 +122,10 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
             {
                 byte* low = lows + at;
                 byte* high = highs + at;
-                TInt first = Quad(TElements.First(low, high, 0), row, Quad(TElements.First(low, high, 1), row + 4, default));
-                TInt second = Quad(TElements.Second(low, high, 0), row + 16, Quad(TElements.Second(low, high, 1), row + 20, default));
-                if (TDot.PairsOf(TElements.Largest) > 1)
-                {
-                    first = TDot.Widen(Quad(TElements.First(low, high, 2), row + 8, Quad(TElements.First(low, high, 3), row + 12, first)));
-                    second = TDot.Widen(Quad(TElements.Second(low, high, 2), row + 24, Quad(TElements.Second(low, high, 3), row + 28, second)));
-                }
-                else
-                {
-                    first = TDot.Widen(first) + TDot.Widen(Quad(TElements.First(low, high, 2), row + 8, Quad(TElements.First(low, high, 3), row + 12, default)));
-                    second = TDot.Widen(second) + TDot.Widen(Quad(TElements.Second(low, high, 2), row + 24, Quad(TElements.Second(low, high, 3), row + 28, default)));
-                }
+                TInt first = TwoQuads(default, TElements.First(low, high, 0), TElements.First(low, high, 1), row);
+                first = TDot.Widen(TwoQuads(first, TElements.First(low, high, 2), TElements.First(low, high, 3), row + 8));
+                TInt second = TwoQuads(default, TElements.Second(low, high, 0), TElements.Second(low, high, 1), row + 16);
+                second = TDot.Widen(TwoQuads(second, TElements.Second(low, high, 2), TElements.Second(low, high, 3), row + 24));
 
                 float* to = (float*)((byte*)sums + at);
                 float* factor = (float*)((byte*)factors + at);
@@ -211,37 +139,43 @@ internal static unsafe class Int8Tiles<TInt, TFloat, TDot, TElements>
         }
     }
 
-    /// <summary>A quad's products, in one step or two.</summary>
+    /// <summary>A pair of steps for each quad in words, one for both in bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TInt Quad(TInt weights, byte* row, TInt partial)
+    private static TInt TwoQuads(TInt partial, TInt weights, TInt nextWeights, byte* row)
     {
         if (!TDot.IsInWords)
-            return TDot.Add(partial, Int8Block<TInt, TFloat, TDot, TElements>.Signed(weights), TInt.BroadcastAt(row));
-        partial = TDot.Add(partial, Int8Block<TInt, TFloat, TDot, TElements>.Even(weights), TInt.BroadcastAt(row));
-        return TDot.Add(partial, Int8Block<TInt, TFloat, TDot, TElements>.Odd(weights), TInt.BroadcastAt(row + QuantisedFormat.BlockColumns));
+        {
+            return TDot.Add(
+                partial, Int8Block<TInt, TFloat, TDot, TElements>.Signed(weights), TInt.BroadcastAt(row),
+                Int8Block<TInt, TFloat, TDot, TElements>.Signed(nextWeights), TInt.BroadcastAt(row + 4));
+        }
+
+        return Quad(Quad(partial, weights, row), nextWeights, row + 4);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(TInt w0, TInt w1, byte* row, ref TInt a0, ref TInt a1)
+    private static TInt Quad(TInt partial, TInt weights, byte* row) => TDot.Add(
+        partial, Int8Block<TInt, TFloat, TDot, TElements>.Even(weights), TInt.BroadcastAt(row),
+        Int8Block<TInt, TFloat, TDot, TElements>.Odd(weights), TInt.BroadcastAt(row + QuantisedFormat.BlockColumns));
+
+    /// <summary>A pair of steps of a row with two registers of outputs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(TInt w0, TInt w1, TInt v0, TInt v1, byte* row, nint second, ref TInt a0, ref TInt a1)
     {
-        TInt x = TInt.BroadcastAt(row);
-        a0 = TDot.Add(a0, w0, x);
-        a1 = TDot.Add(a1, w1, x);
+        TInt x = TInt.BroadcastAt(row), y = TInt.BroadcastAt(row + second);
+        a0 = TDot.Add(a0, w0, x, v0, y);
+        a1 = TDot.Add(a1, w1, x, v1, y);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(TInt partial0, TInt partial1, float* factor, byte* record, int initialAt, float* sums) =>
-        FinishWide(TDot.Widen(partial0), TDot.Widen(partial1), factor, record, initialAt, sums);
 
     /// <summary>Integer sums, read as float32, are products once what they began from is subtracted: <see cref="RowPacking.Int8RecordBytes"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FinishWide(TInt sum0, TInt sum1, float* factor, byte* record, int initialAt, float* sums)
+    private static void Finish(TInt partial0, TInt partial1, float* factor, byte* record, int initialAt, float* sums)
     {
         TInt initial = TInt.BroadcastAt(record + initialAt);
         TFloat magic = TFloat.BroadcastAt((float*)(record + RowPacking.Int8MagicAt));
-        TFloat.Store(TFloat.MultiplyAdd(TInt.AsFloat(initial + sum0) - magic, TFloat.Load(factor), TFloat.Load(sums)), sums);
+        TFloat.Store(TFloat.MultiplyAdd(TInt.AsFloat(initial + TDot.Widen(partial0)) - magic, TFloat.Load(factor), TFloat.Load(sums)), sums);
         factor += TFloat.Lanes;
         sums += TFloat.Lanes;
-        TFloat.Store(TFloat.MultiplyAdd(TInt.AsFloat(initial + sum1) - magic, TFloat.Load(factor), TFloat.Load(sums)), sums);
+        TFloat.Store(TFloat.MultiplyAdd(TInt.AsFloat(initial + TDot.Widen(partial1)) - magic, TFloat.Load(factor), TFloat.Load(sums)), sums);
     }
 }

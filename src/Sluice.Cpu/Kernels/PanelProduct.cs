@@ -32,7 +32,7 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
     where TFormat : unmanaged, IWeightFormat
 {
     private const int BlockColumns = 256;
-    private const int BlockRows = 504;
+    private const int BlockRows = 240;
     private const long SecondLevelFloats = 64 * 1024;
 
     private static int GroupsOfPanel => 16 / T.Lanes;

@@ -18,7 +18,12 @@ internal static class PortableInt8Product
             return Dp.IsSupported ? Of<I128, V128, ArmDot>(format) : Of<I128, V128, WordDot<I128, V128>>(format);
         if (AvxVnni.IsSupported)
             return Of<I256, V256, VnniDot>(format);
-        return format.Type == DType.Q8_0 ? Of<I256, V256, WordDot<I256, V256>>(format) : Of<I256, V256, ByteDot>(format);
+        return format.Type switch
+        {
+            DType.Q4_0 or DType.Q4_K => Of<I256, V256, NibbleDot>(format),
+            DType.Q5_K or DType.Q6_K => Of<I256, V256, SixBitDot>(format),
+            _ => Of<I256, V256, WordDot<I256, V256>>(format),
+        };
     }
 
     private static PanelProduct Of<TInt, TFloat, TDot>(QuantisedFormat format)
@@ -96,7 +101,7 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
                 if (format.Factors == FactorKind.WithOffset)
                     Int8Block<TInt, TFloat, TDot, TElements>.SubtractOffsets(super, row, 1, sums, SumStride);
                 Int8Block<TInt, TFloat, TDot, TElements>.ReadFactors(format.Factors, super, work.Factors(0));
-                Int8Tiles<TInt, TFloat, TDot, TElements>.Row(format, super, work.Factors(0), work.WideRows, row, _initialAt, sums);
+                Int8Tiles<TInt, TFloat, TDot, TElements>.Alone(format, super, work.Factors(0), work.WideRows, row, _initialAt, sums);
             }
         }
     }
@@ -136,29 +141,22 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
         }
     }
 
-    /// <summary>All rows times a block of a strip: fours where there are registers for that, twos, and one.</summary>
+    /// <summary>All rows times a block of a strip, four at a time as far as that goes.</summary>
     [MethodImpl(Jit.Kernel)]
     private void AddRows(byte* weights, float* factors, byte* columns, byte* records, int height, float* sums)
     {
         int pairs = Int8Tiles<TInt, TFloat, TDot, TElements>.Pairs / _parts;
         int row = Int8Tiles<TInt, TFloat, TDot, TElements>.RowBytes;
-        int fours = Int8Tiles<TInt, TFloat, TDot, TElements>.TakesFour ? height / 4 * 4 : 0;
-        int even = height / 2 * 2;
+        int fours = height / 4 * 4;
         for (int part = 0; part < _parts; part++)
         {
             int initialAt = _initialAt + (4 * part);
             if (fours > 0)
                 Int8Tiles<TInt, TFloat, TDot, TElements>.Fours(weights, factors, pairs, columns, records, initialAt, fours, sums);
-            if (even > fours)
+            if (height > fours)
             {
-                Int8Tiles<TInt, TFloat, TDot, TElements>.Twos(
-                    weights, factors, pairs, columns + (fours * row), records + (fours * Record), initialAt, even - fours, sums + (fours * SumStride));
-            }
-
-            if (height > even)
-            {
-                Int8Tiles<TInt, TFloat, TDot, TElements>.One(
-                    weights, factors, pairs, columns + (even * row), records + (even * Record), initialAt, sums + (even * SumStride));
+                Int8Tiles<TInt, TFloat, TDot, TElements>.Ones(
+                    weights, factors, pairs, columns + (fours * row), records + (fours * Record), initialAt, height - fours, sums + (fours * SumStride));
             }
 
             weights += pairs * 2 * QuantisedFormat.QuadBytes;
