@@ -69,7 +69,7 @@ internal static class Overview
         using (CpuBackend backend = new(options))
             Console.WriteLine(backend.Name);
         Console.WriteLine(Invariant(
-            $"peak {limits.MultiplyAddsPerSecond / 1e9:f1} G multiply-adds/s in float32, {limits.BFloat16MultiplyAddsPerSecond / 1e9:f1} in BF16, {limits.Int8MultiplyAddsPerSecond / 1e9:f1} in INT8, read bandwidth {limits.ReadBytesPerSecond / 1e9:f1} GB/s"));
+            $"peak {limits.DescribeMultiplyAdds()}, read bandwidth {limits.ReadBytesPerSecond / 1e9:f1} GB/s"));
         Console.WriteLine();
         Console.WriteLine($"{"",-48}{"time",12}{"GMAC/s",10}{"of peak",9}{"GB/s",9}{"of read",9}");
         foreach ((string name, Func<CpuBackend, Scenario> make) in Scenarios)

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using Sluice.Backends;
 using Sluice.Core;
 using Sluice.Memory;
@@ -68,6 +70,9 @@ public sealed class SteadyStateTests
         Assert.Equal(1, limits.Threads);
         Assert.InRange(limits.ReadBytesPerSecond, 1e5, 1e13);
         Assert.InRange(limits.MultiplyAddsPerSecond, 1e5, 1e13);
+        bool hasInt8 = Avx2.IsSupported || Dp.IsSupported;
+        Assert.InRange(limits.Int8MultiplyAddsPerSecond, hasInt8 ? 1e5 : 0, hasInt8 ? 1e13 : 0);
+        Assert.Equal(hasInt8, limits.DescribeMultiplyAdds().Contains("INT8", StringComparison.Ordinal));
     }
 
     /// <summary>One layer of everything.</summary>

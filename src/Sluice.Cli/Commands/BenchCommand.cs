@@ -127,7 +127,7 @@ internal static class BenchCommand
     {
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{backend}; this machine reads {limits.ReadBytesPerSecond / 1e9:F1} GB/s and does {limits.MultiplyAddsPerSecond / 1e9:F1} G multiply-adds/s in float32, {limits.BFloat16MultiplyAddsPerSecond / 1e9:F1} in BF16, {limits.Int8MultiplyAddsPerSecond / 1e9:F1} in INT8"));
+            $"{backend}; this machine reads {limits.ReadBytesPerSecond / 1e9:F1} GB/s and does {limits.DescribeMultiplyAdds()}"));
         Table table = new Table().Border(TableBorder.Simple).AddColumn("what", c => c.NoWrap());
         foreach (string column in new[] { "tokens/s", "best", "GB/s", "of read", "GMAC/s", "F32", "BF16", "INT8" })
             table.AddColumn(column, c => c.RightAligned().NoWrap().PadLeft(0));
