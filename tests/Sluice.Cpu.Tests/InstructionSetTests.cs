@@ -32,6 +32,8 @@ public sealed class InstructionSetTests
         (string without, string other) = await DigestOfChild([("DOTNET_EnableAVX512", "0")]);
         Assert.Equal("AVX2", other);
         Assert.Equal(here, without);
+        (without, _) = await DigestOfChild([("DOTNET_EnableAVX512", "0"), ("DOTNET_EnableAVXVNNI", "0")]);
+        Assert.Equal(here, without);
         Assert.Equal(KernelSet.Best(ActivationPrecision.Fast, Vectors)!.Name, name);
     }
 

@@ -178,22 +178,21 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
     }
 
     /// <summary>
-    /// Fetches a block's share of what comes next in a strip, from the second level or, where this is the first panel, from memory; and of the next panel, so that memory is never idle
-    /// while rows pass by.
+    /// Fetches a block's share of what comes next in a strip, from the second level or, where this is the first panel or rows are few, from memory; and of the next panel, so that memory is
+    /// never idle while many rows pass by.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Prefetch(byte* super, nint panelBytes, int block, int height)
     {
         const int Ahead = 4096;
-        const int Many = 4;
+        const int Many = 24;
         int share = format.SuperBytes / QuantisedFormat.Blocks;
         byte* from = super + (block * share);
-        for (int at = 0; at < share; at += 64)
-        {
-            Cache.Prefetch(from + Ahead + at);
-            if (height > Many)
-                Cache.PrefetchToSecondLevel(from + panelBytes + at);
-        }
+        byte* end = from + share;
+        for (byte* line = from; line < end; line += 64)
+            Cache.Prefetch(line + Ahead);
+        for (byte* line = from; height >= Many && line < end; line += 64)
+            Cache.PrefetchToSecondLevel(line + panelBytes);
     }
 
     /// <summary>Memory in the first level.</summary>
