@@ -54,7 +54,9 @@ public sealed class FastProductTests
     [Theory]
     [InlineData(DType.BF16)]
     [InlineData(DType.F8E4M3)]
+    [InlineData(DType.F16)]
     [InlineData(DType.Q8_0)]
+    [InlineData(DType.Q4_K)]
     [InlineData(DType.Q5_K)]
     [InlineData(DType.Q6_K)]
     public void Long_rows_and_many_agree_with_the_same_rows_alone(DType type)
@@ -311,7 +313,7 @@ public sealed class FastProductTests
         if (!ByteTypes.Contains(type))
         {
             for (int c = 0; c < x.Length; c++)
-                rounded[c] = StoredNumbers.FromBF16(StoredNumbers.ToBF16(x[c]));
+                rounded[c] = type is DType.F16 or DType.F32 ? x[c] : StoredNumbers.FromBF16(StoredNumbers.ToBF16(x[c]));
             return rounded;
         }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Sluice.Cpu.Simd;
 using Sluice.Cpu.Weights;
 
@@ -32,6 +33,10 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
     where TFormat : unmanaged, IWeightFormat
 {
     private const int BlockColumns = 256;
+
+    // Of formats that are decoded: as many bytes, and rows that are worth it.
+    private const int DecodedColumns = 128;
+    private const int DecodedRows = 18;
     private const int BlockRows = 240;
     private const long SecondLevelFloats = 64 * 1024;
 
@@ -53,13 +58,14 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
 
     private static void MultiplyMany(PanelMatrix w, int firstPanel, int panels, float** x, int rows, float* y, nint stride)
     {
-        int block = TFormat.Scaled ? w.ScaleBlock : BlockColumns;
+        bool decodes = TFormat.IsCostly && rows >= DecodedRows && (!TFormat.Scaled || w.ScaleBlock <= DecodedColumns);
+        int block = TFormat.Scaled ? w.ScaleBlock : decodes ? DecodedColumns : BlockColumns;
         if (rows * (long)w.Columns <= SecondLevelFloats)
         {
             for (int panel = 0; panel < panels; panel++)
             {
                 for (int column = 0; column < w.Columns; column += block)
-                    MultiplyBlock(w, firstPanel + panel, column, block, x, rows, y + (panel * PanelMatrix.PanelOutputs), stride);
+                    MultiplyBlock(w, firstPanel + panel, column, block, decodes, x, rows, y + (panel * PanelMatrix.PanelOutputs), stride);
             }
 
             return;
@@ -68,42 +74,78 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
         for (int column = 0; column < w.Columns; column += block)
         {
             for (int panel = 0; panel < panels; panel++)
-                MultiplyBlock(w, firstPanel + panel, column, block, x, rows, y + (panel * PanelMatrix.PanelOutputs), stride);
+                MultiplyBlock(w, firstPanel + panel, column, block, decodes, x, rows, y + (panel * PanelMatrix.PanelOutputs), stride);
         }
     }
 
     /// <summary>All rows times one panel, over a block of columns.</summary>
-    private static void MultiplyBlock(PanelMatrix w, int panel, int column, int block, float** x, int rows, float* y, nint stride)
+    private static void MultiplyBlock(PanelMatrix w, int panel, int column, int block, bool decodes, float** x, int rows, float* y, nint stride)
     {
         int columns = Math.Min(block, w.Columns - column);
-        bool resume = column > 0;
-        for (int group = 0; group < GroupsOfPanel; group++)
+        if (decodes)
         {
-            byte* weights = WeightsOf(w, panel, group, column);
-            float* scale = ScaleOf(w, panel, group, column);
-            float* to = y + (group * T.Lanes);
-            int row = 0;
-
-            // Twelve rows need 24 accumulators.
-            for (; T.ManyRegisters && row + 12 <= rows; row += 12)
-                PanelTile<T, TFormat>.Rows12(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);
-            for (; row + 6 <= rows; row += 6)
-                PanelTile<T, TFormat>.Rows6(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);
-            if (row + 4 <= rows)
-            {
-                PanelTile<T, TFormat>.Rows4(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);
-                row += 4;
-            }
-
-            if (row + 2 <= rows)
-            {
-                PanelTile<T, TFormat>.Rows2(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);
-                row += 2;
-            }
-
-            if (row < rows)
-                PanelTile<T, TFormat>.Rows1(x + row, column, weights, columns, to + (row * stride), stride, scale, resume);
+            MultiplyDecoded(w, panel, column, columns, x, rows, y, stride);
+            return;
         }
+
+        for (int group = 0; group < GroupsOfPanel; group++)
+            MultiplyGroup<TFormat>(WeightsOf(w, panel, group, column), ScaleOf(w, panel, group, column), column, columns, x, rows, y + (group * T.Lanes), stride);
+    }
+
+    /// <summary>The same, weights being decoded first.</summary>
+    [SkipLocalsInit]
+    private static void MultiplyDecoded(PanelMatrix w, int panel, int column, int columns, float** x, int rows, float* y, nint stride)
+    {
+        byte* memory = stackalloc byte[(DecodedColumns * PanelMatrix.PanelOutputs * sizeof(float)) + 63];
+        byte* decoded = (byte*)((nint)(memory + 63) & -64);
+        for (int group = 0; group < GroupsOfPanel; group++)
+            Decode(WeightsOf(w, panel, group, column), columns, (float*)decoded + (group * T.Lanes));
+        for (int group = 0; group < GroupsOfPanel; group++)
+            MultiplyGroup<DecodedFormat<TFormat>>(decoded + (group * 4 * T.Lanes), ScaleOf(w, panel, group, column), column, columns, x, rows, y + (group * T.Lanes), stride);
+    }
+
+    /// <summary>A group's weights of some columns as <see cref="F32Format"/> has them.</summary>
+    [MethodImpl(Jit.Kernel)]
+    private static void Decode(byte* weights, int columns, float* to)
+    {
+        E4M3Tables tables = TFormat.Tables;
+        int bytes = 2 * PanelMatrix.PanelOutputs * TFormat.ElementBytes;
+        for (int column = 0; column < columns; column += 2, weights += bytes, to += 2 * PanelMatrix.PanelOutputs)
+        {
+            TFormat.LoadFirst(weights, tables, out T low, out T high, out T kept);
+            T.Store(low, to);
+            T.Store(high, to + 16);
+            TFormat.LoadSecond(weights, kept, out low, out high);
+            T.Store(low, to + 32);
+            T.Store(high, to + 48);
+        }
+    }
+
+    private static void MultiplyGroup<TStored>(byte* weights, float* scale, int column, int columns, float** x, int rows, float* y, nint stride)
+        where TStored : unmanaged, IWeightFormat
+    {
+        bool resume = column > 0;
+        int row = 0;
+
+        // Twelve rows need 24 accumulators.
+        for (; T.ManyRegisters && row + 12 <= rows; row += 12)
+            PanelTile<T, TStored>.Rows12(x + row, column, weights, columns, y + (row * stride), stride, scale, resume);
+        for (; row + 6 <= rows; row += 6)
+            PanelTile<T, TStored>.Rows6(x + row, column, weights, columns, y + (row * stride), stride, scale, resume);
+        if (row + 4 <= rows)
+        {
+            PanelTile<T, TStored>.Rows4(x + row, column, weights, columns, y + (row * stride), stride, scale, resume);
+            row += 4;
+        }
+
+        if (row + 2 <= rows)
+        {
+            PanelTile<T, TStored>.Rows2(x + row, column, weights, columns, y + (row * stride), stride, scale, resume);
+            row += 2;
+        }
+
+        if (row < rows)
+            PanelTile<T, TStored>.Rows1(x + row, column, weights, columns, y + (row * stride), stride, scale, resume);
     }
 
     /// <summary>One or two rows: several groups at a time, each over all columns, or all columns of each scale block.</summary>

@@ -17,6 +17,12 @@ internal unsafe interface IWeightFormat
     /// <summary>Whether blocks of columns have scales, one for each output.</summary>
     static abstract bool Scaled { get; }
 
+    /// <summary>Whether loading takes so much arithmetic that a block which many rows pass by is better decoded once.</summary>
+    static virtual bool IsCostly => false;
+
+    /// <summary>Whether weights are in the first-level cache already, so that nothing need be fetched ahead.</summary>
+    static virtual bool IsInFirstLevel => false;
+
     /// <summary>What <see cref="LoadFirst"/> looks up in, to be taken before a loop; nothing for most formats.</summary>
     static virtual E4M3Tables Tables
     {
@@ -58,6 +64,25 @@ internal readonly unsafe struct F32Format : IWeightFormat
     }
 }
 
+/// <summary>A block of <typeparamref name="TFormat"/> decoded to float32 for all rows that pass by, as in <see cref="F32Format"/>; its scales are still those of the block.</summary>
+internal readonly unsafe struct DecodedFormat<TFormat> : IWeightFormat
+    where TFormat : unmanaged, IWeightFormat
+{
+    public static int ElementBytes => F32Format.ElementBytes;
+
+    public static bool Scaled => TFormat.Scaled;
+
+    public static bool IsInFirstLevel => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadFirst<T>(byte* group, in E4M3Tables tables, out T low, out T high, out T kept)
+        where T : unmanaged, ISimd<T> => F32Format.LoadFirst(group, tables, out low, out high, out kept);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadSecond<T>(byte* group, T kept, out T low, out T high)
+        where T : unmanaged, ISimd<T> => F32Format.LoadSecond(group, kept, out low, out high);
+}
+
 /// <summary>[32 outputs, 2 columns], bfloat16, the first column in the upper half of its word: as <c>vdpbf16ps</c> takes them.</summary>
 internal readonly unsafe struct BF16Format : IWeightFormat
 {
@@ -90,6 +115,8 @@ internal readonly unsafe struct F16Format : IWeightFormat
 
     public static bool Scaled => false;
 
+    public static bool IsCostly => true;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadFirst<T>(byte* group, in E4M3Tables tables, out T low, out T high, out T kept)
         where T : unmanaged, ISimd<T>
@@ -114,6 +141,8 @@ internal readonly unsafe struct E4M3Format : IWeightFormat
     public static int ElementBytes => 1;
 
     public static bool Scaled => true;
+
+    public static bool IsCostly => true;
 
     public static E4M3Tables Tables
     {
