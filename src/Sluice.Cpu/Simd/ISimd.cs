@@ -24,9 +24,6 @@ internal unsafe interface ISimd<TSelf>
 
     static abstract void Store(TSelf value, float* destination);
 
-    /// <summary>Loads integers and converts them, exactly up to 2^24.</summary>
-    static abstract TSelf LoadIntegers(int* source);
-
     /// <summary>Loads as many signed bytes as there are lanes and converts them, exactly.</summary>
     static abstract TSelf LoadSignedBytes(sbyte* source);
 

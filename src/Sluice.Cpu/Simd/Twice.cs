@@ -39,10 +39,6 @@ internal unsafe struct Twice<T> : ISimd<Twice<T>>
     public static Twice<T> Load(float* source) => new() { _lower = T.Load(source), _upper = T.Load(source + T.Lanes) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Twice<T> LoadIntegers(int* source) =>
-        new() { _lower = T.LoadIntegers(source), _upper = T.LoadIntegers(source + T.Lanes) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Twice<T> LoadSignedBytes(sbyte* source) =>
         new() { _lower = T.LoadSignedBytes(source), _upper = T.LoadSignedBytes(source + T.Lanes) };
 

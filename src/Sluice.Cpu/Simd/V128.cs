@@ -40,9 +40,6 @@ internal unsafe struct V128 : ISimd<V128>
     public static V128 Load(float* source) => new() { Register = Vector128.Load(source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V128 LoadIntegers(int* source) => new() { Register = Vector128.ConvertToSingle(Vector128.Load(source)) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128 LoadSignedBytes(sbyte* source)
     {
         Vector128<int> words = Sse41.IsSupported

@@ -36,9 +36,6 @@ internal unsafe struct V256 : ISimd<V256>
     public static V256 Load(float* source) => new() { Register = Vector256.Load(source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 LoadIntegers(int* source) => new() { Register = Vector256.ConvertToSingle(Vector256.Load(source)) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256 LoadSignedBytes(sbyte* source) => new() { Register = Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(source)) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -36,9 +36,6 @@ internal unsafe struct V512 : ISimd<V512>
     public static V512 Load(float* source) => new() { Register = Vector512.Load(source) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V512 LoadIntegers(int* source) => new() { Register = Vector512.ConvertToSingle(Vector512.Load(source)) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512 LoadSignedBytes(sbyte* source) => new() { Register = Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(source))) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

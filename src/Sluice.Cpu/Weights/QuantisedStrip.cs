@@ -82,17 +82,6 @@ internal static unsafe class QuantisedStrip
         }
     }
 
-    /// <summary>What a superblock subtracts: dmin, [16 outputs], times m, [8 blocks, 16 outputs].</summary>
-    public static void ReadOffsets(byte* super, float* factor, int* offsets)
-    {
-        for (int output = 0; output < QuantisedFormat.StripOutputs; output++)
-        {
-            factor[output] = (float)((Half*)super)[16 + output];
-            for (int block = 0; block < QuantisedFormat.Blocks; block++)
-                offsets[(16 * block) + output] = super[OffsetAt(block, output)];
-        }
-    }
-
     /// <summary>Decodes one output's weights.</summary>
     public static void Decode(in QuantisedFormat format, byte* strip, int output, Span<float> destination)
     {
