@@ -14,8 +14,8 @@ namespace Sluice.Cpu;
 /// <param name="MultiplyAddsPerSecond">Float32 multiply-adds, each counted once, in registers alone.</param>
 /// <param name="BFloat16MultiplyAddsPerSecond">The same in BF16 with float32 sums, by AMX where it may be used; 0 where there are no instructions for it, or they are disabled.</param>
 /// <param name="Int8MultiplyAddsPerSecond">
-/// The same in INT8 with int32 sums, by AMX or <c>vpdpbusd</c>, otherwise by AVX-VNNI, the three instructions of AVX2 that stand in for it, or Arm's dot product; 0 where there is none of these. Of
-/// weights of less than eight bits AVX2 does more: two or three instructions serve for two or four steps.
+/// The same in INT8 with int32 sums, by AMX or <c>vpdpbusd</c>, otherwise by AVX-VNNI, the three instructions of AVX2 that stand in for it, or Arm's dot product; 0 where there is none of
+/// these. In AVX2 weights of four bits take two instructions for as much, those of five and six two and a half, those of eight four: the former may exceed it, the latter cannot reach it.
 /// </param>
 public sealed record MachineLimits(
     int Threads, double ReadBytesPerSecond, double MultiplyAddsPerSecond, double BFloat16MultiplyAddsPerSecond, double Int8MultiplyAddsPerSecond)

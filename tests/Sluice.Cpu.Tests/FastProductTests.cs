@@ -51,6 +51,45 @@ public sealed class FastProductTests
         }
     }
 
+    /// <summary>Sums of products in 16 bits are as large as they can be.</summary>
+    [Theory]
+    [InlineData(DType.Q8_0, 0x80)]
+    [InlineData(DType.Q8_0, 0x7F)]
+    [InlineData(DType.Q4_0, 0xFF)]
+    [InlineData(DType.Q4_K, 0xFF)]
+    [InlineData(DType.Q5_K, 0xFF)]
+    [InlineData(DType.Q6_K, 0xFF)]
+    [InlineData(DType.Q6_K, 0x00)]
+    public void The_largest_elements_and_rows_do_not_overflow(DType type, byte element)
+    {
+        const int Outputs = 40;
+        const int Columns = 512;
+        const int Rows = 9;
+        Random random = new(20261128);
+        MatrixSource weights = RandomBlocks.OfOne(random, type, Outputs, Columns, element);
+        float[] x = new float[Rows * Columns];
+        for (int i = 0; i < x.Length; i++)
+        {
+            // All 127, all -127, and signs that change every so many columns.
+            (int row, int column) = Math.DivRem(i, Columns);
+            x[i] = row == 0 || (column / Math.Max(1, 1 << (row - 2)) % 2 == 0 && row > 1) ? 0.75f : -0.75f;
+        }
+
+        double[] expected = Expected(weights, x, Rows);
+        float[]? first = null;
+        foreach ((KernelSet kernels, int threads) in Ways())
+        {
+            using CpuBackend backend = new(new CpuOptions { Threads = threads }, kernels);
+            Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, weights);
+            string what = $"{type}, {element}, {kernels.Name}";
+            float[] found = Linear(backend, matrix, x, Rows);
+            AssertClose(expected, found, 3e-6, what);
+            OperationTests.AssertSame(first ??= found, found, what);
+            for (int row = 0; row < Rows; row++)
+                OperationTests.AssertSame(found[(row * Outputs)..((row + 1) * Outputs)], Linear(backend, matrix, x[(row * Columns)..((row + 1) * Columns)], 1), $"{what}, row {row}");
+        }
+    }
+
     [Theory]
     [InlineData(DType.BF16)]
     [InlineData(DType.F8E4M3)]
@@ -64,7 +103,7 @@ public sealed class FastProductTests
         // Columns of more than one block that stays in the second level; rows that stay there, and rows that do not; tiles and what is left of them.
         const int Outputs = 75;
         const int Columns = 19 * 256;
-        const int Rows = 205;
+        const int Rows = 250;
         Random random = new(20261127 + (int)type);
         MatrixSource weights = type.IsBlocked()
             ? RandomBlocks.Of(random, type, Outputs, Columns)
@@ -264,7 +303,8 @@ public sealed class FastProductTests
             foreach (DType type in ByteTypes)
             {
                 Matrix matrix = backend.LoadMatrix(MatrixUse.Linear, RandomBlocks.Of(random, type, 70, 768));
-                all.AddRange(Linear(backend, matrix, Rig.Normal(random, 20 * 768), 20));
+                foreach (int rows in new[] { 23, 1 })
+                    all.AddRange(Linear(backend, matrix, Rig.Normal(random, rows * 768), rows));
             }
 
             return [.. all];

@@ -7,8 +7,8 @@ using Sluice.Cpu.Simd;
 namespace Sluice.Cpu.Kernels;
 
 /// <summary>
-/// How a processor multiplies bytes of weights with bytes of rows: four products to a lane, exactly, in a pair of steps. Sums are kept as it likes best (<c>partial</c>) for a block, then
-/// widened to int32.
+/// How a processor multiplies bytes of weights with bytes of rows: four products to a lane, exactly, in a pair of steps. Sums are kept as it likes
+/// best (<c>partial</c>) for a block, then widened to int32.
 /// </summary>
 /// <typeparam name="TInt">The register.</typeparam>
 internal interface IInt8Dot<TInt>
@@ -18,6 +18,9 @@ internal interface IInt8Dot<TInt>
 
     /// <summary>Whether weights have signs. Those stored 128 too large then lose that.</summary>
     static abstract bool IsSigned { get; }
+
+    /// <summary>The largest element with which no sum overflows.</summary>
+    static abstract int MostElement { get; }
 
     /// <summary>Adds the products of weights with a row's columns, which all lanes have, in two steps.</summary>
     static abstract TInt Add(TInt partial, TInt weights, TInt row, TInt nextWeights, TInt nextRow);
@@ -32,6 +35,8 @@ internal struct VnniDot : IInt8Dot<I256>
     public static bool IsInWords => false;
 
     public static bool IsSigned => false;
+
+    public static int MostElement => 255;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static I256 Add(I256 partial, I256 weights, I256 row, I256 nextWeights, I256 nextRow)
@@ -51,6 +56,8 @@ internal struct NibbleDot : IInt8Dot<I256>
 
     public static bool IsSigned => false;
 
+    public static int MostElement => 15;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static I256 Add(I256 partial, I256 weights, I256 row, I256 nextWeights, I256 nextRow)
     {
@@ -69,6 +76,8 @@ internal struct SixBitDot : IInt8Dot<I256>
 
     public static bool IsSigned => false;
 
+    public static int MostElement => 63;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static I256 Add(I256 partial, I256 weights, I256 row, I256 nextWeights, I256 nextRow)
     {
@@ -81,7 +90,7 @@ internal struct SixBitDot : IInt8Dot<I256>
     public static I256 Widen(I256 partial) => partial;
 }
 
-/// <summary>Words: weights of eight bits in AVX2, whose products of bytes would overflow, and everything in 128 bits.</summary>
+/// <summary>Words: weights of eight bits in AVX2, whose products of bytes would overflow, and everything in 128 bits without a dot product.</summary>
 internal struct WordDot<TInt, TFloat> : IInt8Dot<TInt>
     where TInt : unmanaged, IIntegers<TInt, TFloat>
     where TFloat : unmanaged, ISimd<TFloat>
@@ -89,6 +98,8 @@ internal struct WordDot<TInt, TFloat> : IInt8Dot<TInt>
     public static bool IsInWords => true;
 
     public static bool IsSigned => false;
+
+    public static int MostElement => 255;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TInt Add(TInt partial, TInt weights, TInt row, TInt nextWeights, TInt nextRow) =>
@@ -104,6 +115,8 @@ internal struct ArmDot : IInt8Dot<I128>
     public static bool IsInWords => false;
 
     public static bool IsSigned => true;
+
+    public static int MostElement => 255;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static I128 Add(I128 partial, I128 weights, I128 row, I128 nextWeights, I128 nextRow)

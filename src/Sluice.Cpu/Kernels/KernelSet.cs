@@ -28,7 +28,7 @@ internal abstract unsafe class KernelSet
         if (Vector512.IsHardwareAccelerated)
             return new KernelSet<V512, V512>("AVX-512", precision, assembled, allowed);
         if (Vector256.IsHardwareAccelerated)
-            return new KernelSet<V256, Twice<V256>>("AVX2", precision);
+            return new KernelSet<V256, Twice<V256>>(precision == ActivationPrecision.Fast && AvxVnni.IsSupported ? "AVX2 VNNI" : "AVX2", precision);
         if (!Vector128.IsHardwareAccelerated)
             return null;
         string arm = precision == ActivationPrecision.Fast && Dp.IsSupported ? "NEON DotProd" : "NEON";

@@ -26,7 +26,7 @@ internal abstract unsafe class PanelProduct
 /// <remarks>
 /// Many rows: a block of columns at a time, so that a panel's share (16 KiB of BF16) stays in the first-level cache while all
 /// rows pass by, and the rows' share in the second. Few rows: panel by panel, front to back, as memory likes to be read. The
-/// sums of a block go on from those of the one before, so blocks do not change the result.
+/// sums of a block go on from those of the one before, so blocks do not change the result. Formats that are costly to decode are decoded once for a block and all rows.
 /// </remarks>
 internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProduct
     where T : unmanaged, ISimd<T>
@@ -34,11 +34,14 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
 {
     private const int BlockColumns = 256;
 
+    // With the columns above 240 KiB, which leaves room in a second level of 512.
+    private const int BlockRows = 240;
+    private const long SecondLevelFloats = 64 * 1024;
+
     // Of formats that are decoded: as many bytes, and rows that are worth it.
     private const int DecodedColumns = 128;
     private const int DecodedRows = 18;
-    private const int BlockRows = 240;
-    private const long SecondLevelFloats = 64 * 1024;
+    private const int Ahead = 3072;
 
     private static int GroupsOfPanel => 16 / T.Lanes;
 
@@ -112,6 +115,7 @@ internal sealed unsafe class PanelProduct<T, TFormat>(RowForm form) : PanelProdu
         int bytes = 2 * PanelMatrix.PanelOutputs * TFormat.ElementBytes;
         for (int column = 0; column < columns; column += 2, weights += bytes, to += 2 * PanelMatrix.PanelOutputs)
         {
+            Cache.Prefetch(weights + Ahead);
             TFormat.LoadFirst(weights, tables, out T low, out T high, out T kept);
             T.Store(low, to);
             T.Store(high, to + 16);

@@ -152,7 +152,9 @@ internal static unsafe partial class PanelTile<T, TFormat>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void PrefetchAhead(byte* w)
     {
-        for (int line = 0; line < PairBytes && !TFormat.IsInFirstLevel; line += 64)
+        if (TFormat.IsInFirstLevel)
+            return;
+        for (int line = 0; line < PairBytes; line += 64)
             Cache.Prefetch(w + Ahead + line);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
@@ -34,13 +35,14 @@ internal static class PortableInt8Product
             DType.Q8_0 => new PortableInt8Product<TInt, TFloat, TDot, ByteElements<TInt, TFloat>>(format),
             DType.Q5_K => new PortableInt8Product<TInt, TFloat, TDot, FiveBitElements<TInt, TFloat>>(format),
             DType.Q6_K => new PortableInt8Product<TInt, TFloat, TDot, SixBitElements<TInt, TFloat>>(format),
-            _ => new PortableInt8Product<TInt, TFloat, TDot, NibbleElements<TInt, TFloat>>(format),
+            DType.Q4_0 or DType.Q4_K => new PortableInt8Product<TInt, TFloat, TDot, NibbleElements<TInt, TFloat>>(format),
+            DType type => throw new ArgumentOutOfRangeException(nameof(format), type, "not a quantised type that panels hold"),
         };
 }
 
 /// <summary>
-/// The same for one way of multiplying bytes and one of storing them. A block of a panel (32 columns of two strips) is unpacked into the first level once, then all rows pass by, with
-/// sums there too, as in <see cref="Int8PanelTile"/>, whose arithmetic this is, to the bit.
+/// The same for one way of multiplying bytes and one of storing them. A block of a strip is unpacked into the first level once, then all rows pass by, with sums there too; one row alone
+/// takes the weights as they are stored. The arithmetic is that of <see cref="Int8PanelTile"/>, to the bit.
 /// </summary>
 internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(QuantisedFormat format) : PanelProduct
     where TInt : unmanaged, IIntegers<TInt, TFloat>
@@ -49,6 +51,10 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
     where TElements : struct, IInt8Elements<TInt>
 {
     private const int Strips = 2;
+
+    // Rows that take long enough for the next panel to be fetched meanwhile.
+    private const int Many = 24;
+
     private const int Record = RowPacking.Int8RecordBytes;
     private const int SumStride = PanelMatrix.PanelOutputs;
 
@@ -56,13 +62,15 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
     private readonly int _parts = format.Factors == FactorKind.ByHalves ? 2 : 1;
 
     // Where records have what sums begin from: without the offset where weights have lost it.
-    private readonly int _initialAt = TDot.IsSigned && format.Offset == 128 ? RowPacking.Int8MagicAt : RowPacking.Int8InitialAt;
+    private readonly int _initialAt = Int8Block<TInt, TFloat, TDot, TElements>.LosesOffset ? RowPacking.Int8MagicAt : RowPacking.Int8InitialAt;
 
     public override RowForm Form => format.Form;
 
     [SkipLocalsInit]
     public override void Multiply(PanelMatrix w, int firstPanel, int panels, in RowGroup x, float* y, nint stride)
     {
+        Debug.Assert(w.Type == format.Type && firstPanel + panels <= w.Panels, "panels of this type");
+        Debug.Assert(TElements.Largest <= TDot.MostElement, "sums that cannot overflow");
         byte* memory = stackalloc byte[Workspace.Bytes + 63];
         Workspace work = new((byte*)((nint)(memory + 63) & -64));
         nint stripBytes = (nint)PanelMatrix.BytesOfStrip(w.Type, w.Columns);
@@ -75,10 +83,10 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
             {
                 byte* weights = w.Data + (Strips * (firstPanel + panel) * stripBytes);
                 new Span<float>(work.Sums, height * SumStride).Clear();
-                if (height == 1)
-                    MultiplyRow(weights, stripBytes, superBlocks, records, work);
-                else
+                if (height > 1)
                     MultiplyRows(weights, stripBytes, superBlocks, records, height, work);
+                else
+                    MultiplyRow(weights, stripBytes, superBlocks, records, work);
                 byte* lastBlock = records + (((QuantisedFormat.Blocks * superBlocks) - 1) * height * Record);
                 Scale(work.Sums, lastBlock, height, y + (first * stride) + (panel * PanelMatrix.PanelOutputs), stride);
             }
@@ -97,26 +105,28 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
             for (int i = 0; i < superBlocks; i++, super += format.SuperBytes, row += QuantisedFormat.Blocks * Record)
             {
                 if (TDot.IsInWords)
-                    Int8Block<TInt, TFloat, TDot, TElements>.WidenRows(row, QuantisedFormat.Blocks, work.WideRows);
+                    Int8Factors<TInt, TFloat>.WidenRows(row, QuantisedFormat.Blocks, work.WideRows);
                 if (format.Factors == FactorKind.WithOffset)
-                    Int8Block<TInt, TFloat, TDot, TElements>.SubtractOffsets(super, row, 1, sums, SumStride);
-                Int8Block<TInt, TFloat, TDot, TElements>.ReadFactors(format.Factors, super, work.Factors(0));
+                    Int8Factors<TInt, TFloat>.SubtractOffsets(super, row, 1, sums, SumStride);
+                Int8Factors<TInt, TFloat>.ReadFactors(format.Factors, super, work.Factors(0));
                 Int8Tiles<TInt, TFloat, TDot, TElements>.Alone(format, super, work.Factors(0), work.WideRows, row, _initialAt, sums);
             }
         }
     }
 
+    /// <summary>Several rows times a panel, both of whose strips they pass by together.</summary>
     [MethodImpl(Jit.Kernel)]
     private void MultiplyRows(byte* weights, nint stripBytes, int superBlocks, byte* records, int height, in Workspace work)
     {
+        float* sums = work.Sums;
         for (int i = 0; i < superBlocks; i++, weights += format.SuperBytes)
         {
             for (int strip = 0; strip < Strips; strip++)
             {
                 byte* super = weights + (strip * stripBytes);
-                Int8Block<TInt, TFloat, TDot, TElements>.ReadFactors(format.Factors, super, work.Factors(strip));
+                Int8Factors<TInt, TFloat>.ReadFactors(format.Factors, super, work.Factors(strip));
                 if (format.Factors == FactorKind.WithOffset)
-                    Int8Block<TInt, TFloat, TDot, TElements>.SubtractOffsets(super, records, height, work.Sums + (strip * QuantisedFormat.StripOutputs), SumStride);
+                    Int8Factors<TInt, TFloat>.SubtractOffsets(super, records, height, sums + (strip * QuantisedFormat.StripOutputs), SumStride);
             }
 
             byte* lows = weights + format.FactorBytes;
@@ -127,7 +137,7 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
                 if (TDot.IsInWords)
                 {
                     columns = work.WideRows;
-                    Int8Block<TInt, TFloat, TDot, TElements>.WidenRows(records, height, columns);
+                    Int8Factors<TInt, TFloat>.WidenRows(records, height, columns);
                 }
 
                 for (int strip = 0; strip < Strips; strip++)
@@ -135,7 +145,7 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
                     Prefetch(weights + (strip * stripBytes), Strips * stripBytes, block, height);
                     Int8Block<TInt, TFloat, TDot, TElements>.Unpack(lows + (strip * stripBytes), highs + (strip * stripBytes), work.Weights);
                     float* factors = work.Factors(strip) + (2 * QuantisedFormat.StripOutputs * block);
-                    AddRows(work.Weights, factors, columns, records, height, work.Sums + (strip * QuantisedFormat.StripOutputs));
+                    AddRows(work.Weights, factors, columns, records, height, sums + (strip * QuantisedFormat.StripOutputs));
                 }
             }
         }
@@ -185,7 +195,6 @@ internal sealed unsafe class PortableInt8Product<TInt, TFloat, TDot, TElements>(
     private void Prefetch(byte* super, nint panelBytes, int block, int height)
     {
         const int Ahead = 4096;
-        const int Many = 24;
         int share = format.SuperBytes / QuantisedFormat.Blocks;
         byte* from = super + (block * share);
         byte* end = from + share;

@@ -11,12 +11,6 @@ internal unsafe struct I128 : IIntegers<I128, V128>
 
     public static int Bytes => 16;
 
-    public static I128 Zero
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new() { Register = Vector128<int>.Zero };
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static I128 Broadcast(uint value) => new() { Register = Vector128.Create((int)value) };
 

@@ -11,12 +11,6 @@ internal unsafe struct I256 : IIntegers<I256, V256>
 
     public static int Bytes => 32;
 
-    public static I256 Zero
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new() { Register = Vector256<int>.Zero };
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static I256 Broadcast(uint value) => new() { Register = Vector256.Create((int)value) };
 

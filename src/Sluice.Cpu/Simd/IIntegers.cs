@@ -11,8 +11,6 @@ internal unsafe interface IIntegers<TSelf, TFloat>
     /// <summary>Bytes of the register.</summary>
     static abstract int Bytes { get; }
 
-    static abstract TSelf Zero { get; }
-
     static abstract TSelf Broadcast(uint value);
 
     /// <summary>Broadcasts 32 bits from memory.</summary>

@@ -14,6 +14,19 @@ internal sealed class RandomBlocks : MatrixSource
     {
         byte[] bytes = new byte[rows * type.RowBytes(columns)];
         random.NextBytes(bytes);
+        return Of(random, type, rows, columns, bytes);
+    }
+
+    /// <summary>The same with one byte for all elements and small factors.</summary>
+    public static RandomBlocks OfOne(Random random, DType type, int rows, int columns, byte element)
+    {
+        byte[] bytes = new byte[rows * type.RowBytes(columns)];
+        Array.Fill(bytes, element);
+        return Of(random, type, rows, columns, bytes);
+    }
+
+    private static RandomBlocks Of(Random random, DType type, int rows, int columns, byte[] bytes)
+    {
         int blockBytes = type.Block().Bytes;
         int[] halves = type switch
         {
